@@ -1,0 +1,141 @@
+"""The denoising autoencoder: a U-Net on pixel-unshuffled pages that predicts a gain and a correction.
+
+Pages are mostly large and mostly right already. So the network works at half the resolution with the
+sub-pixels as channels (pixel unshuffle, Shi et al. 2016, arXiv:1609.05158), looks far around through further
+halvings (U-Net, Ronneberger et al. 2015, arXiv:1505.04597), and predicts two things, zero where all is well:
+a smooth gain that flattens light and paper, and a per-pixel correction for what no gain can mend.
+
+    cleaned = clamp(page * (1 + gain) + correction, 0, 1)
+
+One set of weights serves grey and colour: a grey page runs through the colour network's weights folded over
+the three channels, which gives the same numbers as three equal channels at a third of the input's cost.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CHANNELS = 3
+MAX_LEVELS = 7
+MAX_WIDTH = 512
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The network's shape; stored beside its weights.
+
+    Attributes:
+        shuffle: pixels a side that become channels of one cell, 1 to 8.
+        widths: channels at 1/shuffle, 1/(2 shuffle), ... of the page's resolution, 2 to 7 levels.
+    """
+
+    shuffle: int = 2
+    widths: tuple[int, ...] = (24, 32, 48, 64, 96)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shuffle <= 8:  # noqa: PLR2004
+            raise ValueError(f"shuffle must be 1 to 8, not {self.shuffle}")
+        if not 1 < len(self.widths) <= MAX_LEVELS or not all(1 <= w <= MAX_WIDTH for w in self.widths):
+            raise ValueError(f"widths must be 2 to {MAX_LEVELS} numbers up to {MAX_WIDTH}, not {self.widths}")
+
+    @property
+    def stride(self) -> int:
+        """Pages are padded to multiples of this many pixels."""
+        return self.shuffle << (len(self.widths) - 1)
+
+    @property
+    def reach(self) -> int:
+        """No pixel further away than this changes a result: tiles that overlap by it are exact."""
+        scales = [self.shuffle << level for level in range(len(self.widths))]
+        # Stem, head and the gain's interpolation at the finest scale; two convolutions down and two up at
+        # each but the coarsest, which has two.
+        radius = 3 * scales[0] + sum(4 * scale for scale in scales[:-1]) + 2 * scales[-1]
+        return -(-radius // self.stride) * self.stride
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, h, w) in and out."""
+        out: Tensor = x + self.second(F.relu(self.first(F.relu(x))))
+        return out
+
+
+class Autoencoder(nn.Module):
+    """Gain-and-correction U-Net; see the module's text."""
+
+    def __init__(self, config: AutoencoderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AutoencoderConfig()
+        widths, cells = self.config.widths, self.config.shuffle**2
+        self.stem = nn.Conv2d(CHANNELS * cells, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(Block(w) for w in widths)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairs)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in pairs)
+        self.decoder = nn.ModuleList(Block(w) for w in widths[:-1])
+        self.gain = nn.Conv2d(widths[0], CHANNELS, 3, padding=1)
+        self.correction = nn.Conv2d(widths[0], CHANNELS * cells, 3, padding=1)
+        # An untrained network must change nothing.
+        for head in (self.gain, self.correction):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(_bias(head))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict how to clean pages.
+
+        Args:
+            x: (N, 1 or 3, H, W), 0 black to 1 white, H and W multiples of `config.stride`.
+
+        Returns:
+            Gain and correction, each of x's shape; `apply` puts them to use.
+        """
+        shuffle = self.config.shuffle
+        # Ink is what the network looks for: paper is 0, and so are the borders that convolutions pad with.
+        h = self._stem(F.pixel_unshuffle(1 - x, shuffle), grey=x.shape[1] == 1)
+        skips = []
+        for level, block in enumerate(self.encoder):
+            h = block(h)
+            if level < len(self.down):
+                skips.append(h)
+                h = self.down[level](h)
+        for level in reversed(range(len(self.decoder))):
+            h = self.decoder[level](self.up[level](h) + skips[level])
+        h = F.relu(h)
+        gain = _head(self.gain, h, grey=x.shape[1] == 1)
+        correction = _head(self.correction, h, grey=x.shape[1] == 1)
+        gain = F.interpolate(gain, scale_factor=float(shuffle), mode="bilinear", align_corners=False)
+        return gain, F.pixel_shuffle(correction, shuffle)
+
+    def _stem(self, x: Tensor, *, grey: bool) -> Tensor:
+        weight = self.stem.weight
+        if grey:
+            weight = torch.stack(weight.chunk(CHANNELS, 1)).sum(0)
+        return F.conv2d(x, weight, self.stem.bias, padding=1)
+
+
+def apply(page: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
+    """The cleaned page, in 0..1, from what the network predicts for it; all of one shape."""
+    return (page * (1 + gain) + correction).clamp(0, 1)
+
+
+def _head(layer: nn.Conv2d, h: Tensor, *, grey: bool) -> Tensor:
+    """A last layer, for grey folded over the three channels."""
+    weight, bias = layer.weight, _bias(layer)
+    if grey:
+        weight = torch.stack(weight.chunk(CHANNELS)).mean(0)
+        bias = torch.stack(bias.chunk(CHANNELS)).mean(0)
+    return F.conv2d(h, weight, bias, padding=1)
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias

@@ -1,0 +1,140 @@
+"""Pages in, cleaned pages out: batching, tiling and the device around the network.
+
+A page above the tile size is cut into tiles that overlap by the network's whole reach, so the seams are
+exact; a page's result never depends on the other pages of its batch.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.autoencoder import apply
+from model.weights import load_weights
+
+log = logging.getLogger(__name__)
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W) grey or (H, W, 3) RGB; 0 is black, the dtype's largest value white."""
+
+TILE = 4096
+"""Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
+
+SMALLEST_TILE = 256
+
+
+class DeviceError(RuntimeError):
+    """The device that was asked for is not there, or too small for the smallest tile."""
+
+
+def pick_device(wanted: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a device.
+
+    Raises:
+        DeviceError: cuda was asked for and there is none.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("no CUDA device is visible here: use --device auto or cpu")
+    return torch.device(wanted)
+
+
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, else float32; the residual needs no more than 8 bits."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+class Cleaner:
+    """The network on a device. Not thread-safe: callers take turns."""
+
+    def __init__(self, weights: Path, device: str = "auto", tile: int = TILE) -> None:
+        """Load the weights onto the device.
+
+        Raises:
+            WeightsError: see `load_weights`.
+            DeviceError: see `pick_device`.
+        """
+        self.device = pick_device(device)
+        self.dtype = _fast_dtype(self.device)
+        model = load_weights(weights)
+        self.stride, self.reach = model.config.stride, model.config.reach
+        model = model.to(self.device, self.dtype)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.tile = tile
+
+    def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
+        """Clean pages of one shape and dtype.
+
+        Args:
+            pages: at least one page; all of the same shape and dtype.
+
+        Returns:
+            As many pages, same shape and dtype.
+
+        Raises:
+            DeviceError: not even the smallest tile fits into the device's memory.
+        """
+        while True:
+            try:
+                if len(pages) > 1 and max(pages[0].shape[:2]) <= self.tile:
+                    return self._forward(pages)
+                return [self._by_tiles(page) for page in pages]
+            except torch.OutOfMemoryError as error:
+                torch.cuda.empty_cache()
+                if len(pages) > 1:
+                    half = len(pages) // 2
+                    return [*self.clean(pages[:half]), *self.clean(pages[half:])]
+                if self.tile // 2 < SMALLEST_TILE:
+                    raise DeviceError(
+                        "the device has too little free memory even for a small tile"
+                    ) from error
+                self.tile //= 2
+                log.warning("out of device memory: tiles are now %d pixels", self.tile)
+
+    def _by_tiles(self, page: Pixels) -> Pixels:
+        height, width = page.shape[:2]
+        if max(height, width) <= self.tile + 2 * self.reach:
+            return self._forward([page])[0]
+        result = np.empty_like(page)
+        for top, bottom in self._spans(height):
+            for left, right in self._spans(width):
+                y, x = max(0, top - self.reach), max(0, left - self.reach)
+                window = page[y : bottom + self.reach, x : right + self.reach]
+                cleaned = self._forward([window])[0]
+                result[top:bottom, left:right] = cleaned[top - y : bottom - y, left - x : right - x]
+        return result
+
+    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
+        """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
+        step = self.tile // self.stride * self.stride
+        starts = range(0, length, step)
+        return ((start, min(start + step, length)) for start in starts)
+
+    @torch.inference_mode()
+    def _forward(self, pages: Sequence[Pixels]) -> list[Pixels]:
+        white = np.iinfo(pages[0].dtype).max
+        x = self._tensor(pages)
+        height, width = x.shape[-2:]
+        padding = (0, -width % self.stride, 0, -height % self.stride)
+        predicted = self.model(F.pad(x, padding, mode="replicate").to(self.dtype))
+        # The page itself stays in float32: bfloat16 holds what changes it, not its 256 greys.
+        gain, correction = (part[..., :height, :width].float() for part in predicted)
+        cleaned = apply(x, gain, correction).mul_(white).round_()
+        array = cleaned.permute(0, 2, 3, 1).to("cpu").numpy().astype(pages[0].dtype)
+        return [page[..., 0] if page.shape[-1] == 1 else page for page in array]
+
+    def _tensor(self, pages: Sequence[Pixels]) -> Tensor:
+        """(N, C, H, W) float32 in 0..1 on the device, channels last."""
+        stack = np.stack([page if page.ndim > 2 else page[..., None] for page in pages])  # noqa: PLR2004
+        tensor = torch.from_numpy(stack).to(self.device).permute(0, 3, 1, 2)
+        white = np.iinfo(pages[0].dtype).max
+        return tensor.to(torch.float32, memory_format=torch.channels_last).div_(white)
