@@ -1,0 +1,82 @@
+"""Every error that Pumice raises on purpose.
+
+PumiceError                 anything below; exit code 1
+├── InputError              2   the user's input or options; the sentence holds the remedy
+├── StoreError              1   the storage refused or broke: ends the run, the ledger keeps what is done
+│   ├── DestinationFull     1   no space left where the result goes
+│   ├── SourceChanged       1   an object changed while it was read: costs its shard one attempt
+│   └── StagedGone          1   a staged object was lost before it was published
+├── ShardError              3   one shard could not be done: costs an attempt, never the run
+├── LeaseHeld               4   another run works on this destination
+├── Interrupted           130   the user asked to stop
+└── DataError               –   what the data can cause: becomes a row of the report, never ends the job
+    ├── ArchiveDamaged          the archive can't be read to its end
+    └── PageError               one page can't be decoded, cleaned or encoded
+"""
+
+from typing import ClassVar
+
+
+class PumiceError(Exception):
+    """Base of all; `str(error)` is one sentence for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(PumiceError):
+    """The user's input or options are wrong; the sentence says what to do."""
+
+    exit_code = 2
+
+
+class StoreError(PumiceError):
+    """The storage refused or broke in the middle of a run."""
+
+
+class DestinationFull(StoreError):
+    """No space is left where the result goes."""
+
+
+class SourceChanged(StoreError):
+    """An object of the source was changed or removed while it was read."""
+
+
+class StagedGone(StoreError):
+    """A staged object exists no more and what stands under its key is not it: it can't ever be published."""
+
+
+class ShardError(PumiceError):
+    """One shard could not be done; the others go on."""
+
+    exit_code = 3
+
+
+class LeaseHeld(PumiceError):
+    """Another run works on this destination."""
+
+    exit_code = 4
+
+
+class Interrupted(PumiceError):
+    """The user asked to stop."""
+
+    exit_code = 130
+
+
+class DataError(PumiceError):
+    """What the data can cause: `code` is a stable word for the report's `error_code`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type["DataError"], tuple[str, str]]:
+        return type(self), (self.code, str(self))
+
+
+class ArchiveDamaged(DataError):
+    """The archive can't be read to its end."""
+
+
+class PageError(DataError):
+    """One page can't be decoded, cleaned or encoded."""

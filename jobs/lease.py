@@ -1,0 +1,223 @@
+"""One run at a time on a destination.
+
+A lease spares work and tells the user who else is there; it does not protect data. A run that was stopped
+and woken after its lease was taken over (a zombie) can do no harm, because commits race by number.
+
+Leases are numbered: `_pumice/leases/000007.json` is created only if absent, and only its owner overwrites
+it, so that no two runs ever write one object. The highest number is the lease in force.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+
+from jobs.errors import LeaseHeld, PumiceError, StoreError
+from jobs.store import LEDGER, Store
+
+LEASES = f"{LEDGER}/leases/"
+TTL_S = 30.0
+
+
+@dataclass(frozen=True)
+class LeaseRecord:
+    """What a lease's file says; `nonce` makes it unique, `renewals` shows that its owner lives."""
+
+    run_id: str
+    nonce: str
+    host: str
+    boot_id: str
+    pid: int
+    pid_start: str
+    renewals: int
+    ttl_s: float
+    released: bool
+    started_at: str
+    pumice_version: str
+
+    def to_json(self) -> bytes:
+        """The file's bytes."""
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @staticmethod
+    def from_json(data: bytes, key: str) -> "LeaseRecord":
+        """Read a file's bytes; raises StoreError naming `key` if they are no lease."""
+        try:
+            return LeaseRecord(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{key} is no lease that this version of Pumice can read: update Pumice."
+            ) from error
+
+
+class Lease:
+    """A lease that is held; as a context manager it is renewed in the background and released at the end."""
+
+    def __init__(self, store: Store, number: int, record: LeaseRecord) -> None:
+        self._store, self._number, self._record = store, number, record
+        self._seen = time.monotonic()
+        self._ended = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="pumice-lease", daemon=True)
+
+    @property
+    def lost(self) -> bool:
+        """Whether another run has taken over, or may have because no renewal got through for a whole ttl."""
+        return self._lost.is_set()
+
+    def renew(self) -> bool:
+        """Show that this run lives; False once another run took over. Raises StoreError or InputError."""
+        if max(_numbers(self._store), default=0) > self._number:
+            self._lost.set()
+            return False
+        self._record = replace(self._record, renewals=self._record.renewals + 1)
+        self._store.put(_key(self._number), self._record.to_json())
+        self._seen = time.monotonic()
+        return True
+
+    def release(self) -> None:
+        """Let the next run start at once; raises StoreError or InputError."""
+        if not self.lost:
+            self._record = replace(self._record, released=True)
+            self._store.put(_key(self._number), self._record.to_json())
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        # The run's result stands whether or not this succeeds; the next run then finds this process dead.
+        with suppress(PumiceError):
+            self.release()
+
+    def _keep(self) -> None:
+        ttl = self._record.ttl_s
+        pause = ttl / 3
+        while not self._ended.wait(pause) and not self.lost:
+            try:
+                self.renew()
+                pause = ttl / 3
+            except PumiceError:
+                # The store may be back in a moment; whether others could have seen us die is a matter of ttl.
+                pause = ttl / 10
+                if time.monotonic() - self._seen > ttl:
+                    self._lost.set()
+
+
+def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
+    """Take the lease; waits up to the holder's ttl where only its silence can tell that it is dead.
+
+    Raises:
+        LeaseHeld: another run holds it, or was faster.
+        StoreError: the store broke, or the lease in force can't be read.
+        InputError: the store can't be written.
+    """
+    numbers = sorted(_numbers(store))
+    number = numbers[-1] if numbers else 0
+    if number:
+        _check_free(store, number)
+    record = _own_record(run_id, ttl_s)
+    if not store.create(_key(number + 1), record.to_json()):
+        raise _held(store, number + 1)
+    # Whoever was slow may have made a number that had been used and removed: only the highest one counts.
+    highest = max(_numbers(store), default=number + 1)
+    if highest > number + 1:
+        raise _held(store, highest)
+    for old in numbers:
+        with suppress(StoreError):  # litter, which the next run removes
+            store.delete(_key(old))
+    return Lease(store, number + 1, record)
+
+
+def _check_free(store: Store, number: int) -> None:
+    """Raise LeaseHeld unless lease `number` is released or its holder dead."""
+    first = _read(store, number)
+    if first is None:
+        raise _held(store, number + 1)  # removed by a successor, a moment ago
+    if first.released:
+        return
+    here = _boot_id()
+    if here and (first.host, first.boot_id) == (socket.gethostname(), here):
+        if _pid_start(first.pid) == first.pid_start:
+            raise _held(store, number)
+        return
+    # Elsewhere: clocks of two machines can't be compared, but its renewals can be watched on our own.
+    start = time.monotonic()
+    while time.monotonic() - start < first.ttl_s:
+        time.sleep(first.ttl_s / 20)
+        now = _read(store, number)
+        if now is None or now.renewals != first.renewals:
+            raise _held(store, number)
+        if now.released:
+            return
+
+
+def _held(store: Store, number: int) -> LeaseHeld:
+    holder = _read(store, number)
+    who = f"Run {holder.run_id} on {holder.host} (process {holder.pid})" if holder else "Another run"
+    return LeaseHeld(f"{who} is working on {store.url}: wait for it to end, or stop it first.")
+
+
+def _read(store: Store, number: int) -> LeaseRecord | None:
+    data = store.get(_key(number))
+    return None if data is None else LeaseRecord.from_json(data, _key(number))
+
+
+def _numbers(store: Store) -> list[int]:
+    stems = (Path(info.key).stem for info in store.list(LEASES))
+    return [int(stem) for stem in stems if stem.isdecimal()]
+
+
+def _key(number: int) -> str:
+    return f"{LEASES}{number:06d}.json"
+
+
+def _own_record(run_id: str, ttl_s: float) -> LeaseRecord:
+    return LeaseRecord(
+        run_id=run_id,
+        nonce=uuid.uuid4().hex,
+        host=socket.gethostname(),
+        boot_id=_boot_id(),
+        pid=os.getpid(),
+        pid_start=_pid_start(os.getpid()),
+        renewals=0,
+        ttl_s=ttl_s,
+        released=False,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        pumice_version=version("pumice"),
+    )
+
+
+def _boot_id() -> str:
+    """Names the set of processes whose pids we can look up; empty where there is no /proc.
+
+    The pid namespace is part of it: two containers of one host may share everything else.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _pid_start(pid: int) -> str:
+    """When a process started, in ticks since boot: a reused pid has another; empty if it is dead."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    # The command's name may hold spaces and brackets: fields are counted from its closing one.
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
