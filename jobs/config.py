@@ -1,0 +1,127 @@
+"""What a run is asked to do: options, the recipe they amount to, and the limits that keep it bounded."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from jobs.errors import InputError
+from model.cleaner import TILE
+from model.weights import SHIPPED
+
+OUTPUT_VERSION = 1
+"""Raised whenever new code gives other bytes for the same page and weights, so that work keys change."""
+
+MIB = 2**20
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one shard in work; they bound memory and never change output bytes.
+
+    Attributes:
+        window_bytes: pages of a shard that are decoded, cleaned or encoded at the same time, in bytes.
+        kept_bytes: members that are no pages and no larger are carried along, larger ones wait their turn.
+        member_bytes: pages in larger files are passed through.
+        nested_bytes: archives in archives that are larger are passed through.
+        depth: how deep archives in archives are opened.
+    """
+
+    window_bytes: int = 256 * MIB
+    kept_bytes: int = 1 * MIB
+    member_bytes: int = 512 * MIB
+    nested_bytes: int = 8192 * MIB
+    depth: int = 3
+
+
+@dataclass(frozen=True)
+class CleanOptions:
+    """Everything that `pumice clean` can be told besides source and destination; also job.toml's keys.
+
+    Attributes:
+        model: the weights to clean with.
+        device: where the network runs; auto takes GPUs where the cluster has some.
+        address: a Ray cluster to join; None starts Ray on this machine.
+        gpus_per_actor: the share of a GPU that one cleaner takes.
+        max_attempts: tries at one shard before it is quarantined.
+    """
+
+    model: Path = SHIPPED
+    device: Device = "auto"
+    address: str | None = None
+    gpus_per_actor: float = 1.0
+    max_attempts: int = 3
+
+    def __post_init__(self) -> None:
+        if self.device not in get_args(Device):
+            raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda")
+        if not 0 < self.gpus_per_actor <= 1:
+            raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1")
+        if self.max_attempts < 1:
+            raise InputError(f"max-attempts is {self.max_attempts}: use 1 or more")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a page's output bytes besides the page itself."""
+
+    weights_sha256: str
+    tile: int = TILE
+    output_version: int = OUTPUT_VERSION
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with anything that changes output bytes."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_options(path: Path | None, given: dict[str, Any]) -> CleanOptions:
+    """Options from a TOML file, with those given on the command line on top.
+
+    Args:
+        path: a file whose keys are CleanOptions' fields, `-` and `_` alike; None for none.
+        given: fields that were given explicitly.
+
+    Raises:
+        InputError: no such file, no TOML, an unknown key, a value of the wrong type or range.
+    """
+    options = CleanOptions()
+    if path is not None:
+        options = _with(options, _read_toml(path), str(path))
+    return _with(options, given, "the command line")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"can't read --config {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path} is not TOML: {error}") from error
+    table = {key.replace("-", "_"): value for key, value in table.items()}
+    if isinstance(table.get("model"), str):
+        table["model"] = path.parent / cast(str, table["model"])
+    return table
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "gpus_per_actor": (int, float),
+    "max_attempts": int,
+    "model": Path,
+}
+
+
+def _with(options: CleanOptions, values: dict[str, Any], where: str) -> CleanOptions:
+    known = {field.name for field in fields(CleanOptions)}
+    for key, value in values.items():
+        if key not in known:
+            raise InputError(f"{where} has the unknown option {key!r}: known are {', '.join(sorted(known))}")
+        expected: type | tuple[type, ...] = _TYPES.get(key, str)
+        if isinstance(value, bool) or not isinstance(value, expected):
+            raise InputError(f"{where} gives {key} the value {value!r}, which is of the wrong type")
+    return replace(options, **values)

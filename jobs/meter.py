@@ -1,0 +1,72 @@
+"""What a worker has done so far, counted as it goes; the driver's progress bar asks for it."""
+
+import io
+import threading
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from jobs.archive_member import CHUNK
+from jobs.store import ObjectInfo, Store
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Running totals of a worker since it started; pages include those passed through."""
+
+    pages: int = 0
+    pixels: int = 0
+    bytes_read: int = 0
+
+
+class Meter:
+    """Counts what a worker does; any thread may add."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = Progress()
+
+    def add(self, pages: int = 0, pixels: int = 0, bytes_read: int = 0) -> None:
+        """Count some more."""
+        with self._lock:
+            now = self._now
+            self._now = Progress(now.pages + pages, now.pixels + pixels, now.bytes_read + bytes_read)
+
+    @property
+    def now(self) -> Progress:
+        """The totals so far."""
+        return self._now
+
+
+class _Metered(io.RawIOBase):
+    """A stream that counts what is read of it."""
+
+    def __init__(self, stream: BinaryIO, meter: Meter) -> None:
+        self._stream = stream
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._meter.add(bytes_read=len(data))
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def open_metered(source: Store, info: ObjectInfo, meter: Meter) -> io.BufferedReader:
+    """Open an object so that what is read of it shows in the progress."""
+    return io.BufferedReader(_Metered(source.open(info), meter), CHUNK)

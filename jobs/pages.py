@@ -1,0 +1,118 @@
+"""A file of pages on its way through the pipeline, and the rows that account for it."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from jobs.archive_member import Member, Writer
+from jobs.codecs import Document, assemble, raw_frame
+from jobs.errors import ArchiveDamaged, PageError
+from jobs.pipeline import CleanedPage
+from jobs.report import Row, Status
+
+POLICY = {
+    "animated",
+    "member_encrypted",
+    "member_unsupported",
+    "nested_too_deep",
+    "not_a_file",
+    "too_large",
+    "unsafe_name",
+    "unsupported_format",
+    "unsupported_mode",
+}
+"""Codes of pages that Pumice leaves alone although nothing is wrong with them; all others mean a fault."""
+
+
+@dataclass
+class PageFile:
+    """A member that holds pages: its bytes and, one after the other, what became of its frames."""
+
+    shard: str
+    name: str
+    member: Member
+    data: bytes
+    document: Document
+    outcomes: list[CleanedPage | PageError] = field(default_factory=list)
+
+    def write(self, writer: Writer) -> list[Row]:
+        """Write the file with its cleaned frames, or as it was if there are none; the rows of its pages."""
+        cleaned = [one for one in self.outcomes if isinstance(one, CleanedPage)]
+        if not cleaned:
+            return self._write_as_it_was(writer, self.outcomes)
+        try:
+            frames = [
+                one.data if isinstance(one, CleanedPage) else raw_frame(self.data, self.document, index)
+                for index, one in enumerate(self.outcomes)
+            ]
+            output = assemble(self.document, frames)
+        except PageError as error:
+            outcomes = [one if isinstance(one, PageError) else error for one in self.outcomes]
+            return self._write_as_it_was(writer, outcomes)
+        writer.add(self.member, io.BytesIO(output), len(output))
+        digest = cleaned[0].sha256 if len(self.outcomes) == 1 else _sha256(output)
+        return self._rows(self.outcomes, digest, len(output))
+
+    def _write_as_it_was(self, writer: Writer, outcomes: Sequence[CleanedPage | PageError]) -> list[Row]:
+        writer.add(self.member, io.BytesIO(self.data), len(self.data))
+        return self._rows(outcomes, None, len(self.data))
+
+    def _rows(self, outcomes: Sequence[CleanedPage | PageError], digest: str | None, size: int) -> list[Row]:
+        source = _sha256(self.data)
+        rows = []
+        for index, outcome in enumerate(outcomes):
+            row = Row(
+                self.shard, self.name, self.member.index, index, "cleaned",
+                source_sha256=source, output_sha256=digest or source,
+                bytes_in=0 if index else len(self.data), bytes_out=0 if index else size,
+            )  # fmt: skip
+            rows.append(_with_outcome(self._with_frame(row, index), outcome))
+        return rows
+
+    def _with_frame(self, row: Row, index: int) -> Row:
+        if index >= len(self.document.frames):
+            return row  # not even the header could be read
+        frame = self.document.frames[index]
+        dpi_x, dpi_y = frame.dpi or (None, None)
+        return replace(
+            row, width=frame.width, height=frame.height, mode=frame.mode, bit_depth=frame.bit_depth,
+            dpi_x=dpi_x, dpi_y=dpi_y,
+        )  # fmt: skip
+
+
+def refused(shard: str, name: str, member: Member, error: PageError) -> Row:
+    """The row of a page that was copied without being read."""
+    row = Row(shard, name, member.index, 0, "failed", bytes_in=member.size, bytes_out=member.size)
+    return _with_outcome(row, error)
+
+
+def copied(row: Row, error: ArchiveDamaged) -> Row:
+    """The row of a page whose archive turned out to be damaged and was copied as it is."""
+    status: Status = "failed" if row.status == "failed" else "passed_through"
+    return replace(
+        row,
+        status=status,
+        output_sha256=row.source_sha256,
+        bytes_out=row.bytes_in,
+        error_code=row.error_code or error.code,
+        error=row.error or f"Left as it is, because its archive is damaged: {error}",
+    )
+
+
+def damaged(shard: str, name: str, size: int, error: ArchiveDamaged) -> Row:
+    """The row of a damaged archive itself; it stands for the pages that could not be found."""
+    return Row(
+        shard, name, -1, 0, "failed", error_code=error.code, error=str(error), bytes_in=size, bytes_out=size
+    )
+
+
+def _with_outcome(row: Row, outcome: CleanedPage | PageError) -> Row:
+    if isinstance(outcome, PageError):
+        status: Status = "passed_through" if outcome.code in POLICY else "failed"
+        return replace(row, status=status, error_code=outcome.code, error=str(outcome))
+    return replace(row, decode_ms=outcome.decode_ms, clean_ms=outcome.clean_ms, encode_ms=outcome.encode_ms)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,103 @@
+"""The report: one row a page, one Parquet file a shard, schema v1.
+
+`status` says what became of a page: `cleaned`; `passed_through`: of a kind that Pumice leaves alone, its
+bytes are the source's; `failed`: it can't be read or cleaned, its bytes are the source's too. `error_code`
+is empty for cleaned pages alone. The measures and the review columns are null until they are computed.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = "1"
+
+Status = Literal["cleaned", "passed_through", "failed"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the report says of one page. Times in milliseconds, sizes in bytes, dpi as (x, y).
+
+    `member_index` tells members of one name apart. A document's bytes_in and bytes_out stand on its first
+    page and are 0 on the others, so that sums are right; its sha256 stand on every page.
+    """
+
+    shard: str
+    member: str
+    member_index: int
+    page_index: int
+    status: Status
+    source_sha256: str | None = None
+    output_sha256: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+    bit_depth: int | None = None
+    dpi_x: float | None = None
+    dpi_y: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    decode_ms: float | None = None
+    clean_ms: float | None = None
+    encode_ms: float | None = None
+
+
+_MEASURES = [
+    f"{measure}_{when}"
+    for measure in ("paper_level", "unevenness", "noise", "contrast", "sharpness", "ink_coverage")
+    for when in ("before", "after")
+]
+_FIDELITY = ["ink_lost", "ink_added", "changed_fraction", "ssim"]
+
+SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("recipe", pa.string()),
+        ("shard", pa.string()),
+        ("member", pa.string()),
+        ("member_index", pa.int64()),
+        ("page_index", pa.int32()),
+        ("source_sha256", pa.string()),
+        ("output_sha256", pa.string()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("bit_depth", pa.int16()),
+        ("dpi_x", pa.float32()),
+        ("dpi_y", pa.float32()),
+        ("bytes_in", pa.int64()),
+        ("bytes_out", pa.int64()),
+        *[(name, pa.float32()) for name in (*_MEASURES, *_FIDELITY)],
+        ("needs_review", pa.bool_()),
+        ("reasons", pa.list_(pa.string())),
+        ("decode_ms", pa.float32()),
+        ("clean_ms", pa.float32()),
+        ("encode_ms", pa.float32()),
+        ("device", pa.string()),
+    ],
+    metadata={"pumice.schema_version": SCHEMA_VERSION},
+)
+
+
+def to_parquet(rows: Sequence[Row], run_id: str, recipe: str, device: str) -> bytes:
+    """The rows of one shard as a Parquet file."""
+    table = pa.Table.from_pylist(
+        [{**asdict(row), "run_id": run_id, "recipe": recipe, "device": device} for row in rows], SCHEMA
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def printable(name: str) -> str:
+    r"""A member's or file's name as valid text: bytes that are no UTF-8 stand as `\xe9`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,44 @@
+"""The sliding window of a shard: members are begun in order, worked on at once, and finished in order.
+
+The window bounds the bytes of what is begun and not yet finished. It is all that stands between a 2 GB
+archive and memory, and what keeps the device busy while the head of the line is being encoded.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from jobs.pipeline import Grouping
+
+
+class Window:
+    """Deferred finishes with a bound on their bytes; used from one thread."""
+
+    def __init__(self, grouping: Grouping, limit: int) -> None:
+        self._grouping = grouping
+        self._limit = limit
+        self._items: deque[tuple[Callable[[], None], int]] = deque()
+        self._bytes = 0
+
+    def make_room(self, size: int) -> None:
+        """Finish from the front until `size` more bytes fit, or nothing is left to finish.
+
+        It depends on sizes and order alone, so the groups that it closes are the same in every run.
+        """
+        while self._items and self._bytes + size > self._limit:
+            self._finish_first()
+
+    def add(self, finish: Callable[[], None], size: int = 0) -> None:
+        """Append what is to be done once everything before it is done; `make_room` comes first."""
+        self._items.append((finish, size))
+        self._bytes += size
+
+    def drain(self) -> None:
+        """Finish everything."""
+        while self._items:
+            self._finish_first()
+
+    def _finish_first(self) -> None:
+        self._grouping.close()
+        finish, size = self._items.popleft()
+        finish()
+        self._bytes -= size
