@@ -57,7 +57,8 @@ class Header:
             "I;16" if sixteen else image.mode,
             bit_depth,
             dpi if dpi and min(dpi) > 0 else None,
-            getattr(image, "n_frames", 1),
+            # Of a TIFF this is one directory; asking would walk all of them, once for every page.
+            1 if image.format == "TIFF" else getattr(image, "n_frames", 1),
         )
 
 

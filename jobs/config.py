@@ -21,14 +21,17 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one shard in work; they bound memory and never change output bytes.
+    """Bounds of one shard in work.
+
+    The first two bound memory only. The others decide which pages are passed through, so that changing
+    their defaults changes what is in the destination: raise OUTPUT_VERSION with them.
 
     Attributes:
         window_bytes: pages of a shard that are decoded, cleaned or encoded at the same time, in bytes.
         kept_bytes: members that are no pages and no larger are carried along, larger ones wait their turn.
         member_bytes: pages in larger files are passed through.
         nested_bytes: archives in archives that are larger are passed through.
-        depth: how deep archives in archives are opened.
+        depth: how deep archives in archives are opened; 0 opens none.
     """
 
     window_bytes: int = 256 * MIB
@@ -58,11 +61,11 @@ class CleanOptions:
 
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
-            raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda")
+            raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda.")
         if not 0 < self.gpus_per_actor <= 1:
-            raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1")
+            raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1.")
         if self.max_attempts < 1:
-            raise InputError(f"max-attempts is {self.max_attempts}: use 1 or more")
+            raise InputError(f"max-attempts is {self.max_attempts}: use 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -93,26 +96,27 @@ def load_options(path: Path | None, given: dict[str, Any]) -> CleanOptions:
     options = CleanOptions()
     if path is not None:
         options = _with(options, _read_toml(path), str(path))
-    return _with(options, given, "the command line")
+    return _with(options, given, "The command line")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text())
+        with path.open("rb") as file:
+            table = tomllib.load(file)
     except OSError as error:
-        raise InputError(f"can't read --config {path}: {error.strerror}") from error
+        raise InputError(f"The file {path} of --config can't be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path} is not TOML: {error}") from error
+        raise InputError(f"The file {path} of --config is no TOML: {error}.") from error
     table = {key.replace("-", "_"): value for key, value in table.items()}
     if isinstance(table.get("model"), str):
         table["model"] = path.parent / cast(str, table["model"])
     return table
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "gpus_per_actor": (int, float),
-    "max_attempts": int,
-    "model": Path,
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "gpus_per_actor": ((int, float), "a number"),
+    "max_attempts": (int, "a whole number"),
+    "model": (Path, "the path of a file"),
 }
 
 
@@ -120,8 +124,9 @@ def _with(options: CleanOptions, values: dict[str, Any], where: str) -> CleanOpt
     known = {field.name for field in fields(CleanOptions)}
     for key, value in values.items():
         if key not in known:
-            raise InputError(f"{where} has the unknown option {key!r}: known are {', '.join(sorted(known))}")
-        expected: type | tuple[type, ...] = _TYPES.get(key, str)
+            names = ", ".join(sorted(known))
+            raise InputError(f"{where} has the option {key!r}, which is unknown: use one of {names}.")
+        expected, words = _TYPES.get(key, (str, "a text"))
         if isinstance(value, bool) or not isinstance(value, expected):
-            raise InputError(f"{where} gives {key} the value {value!r}, which is of the wrong type")
+            raise InputError(f"{where} sets {key} to {value!r}: give {words}.")
     return replace(options, **values)

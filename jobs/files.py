@@ -3,12 +3,14 @@
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from jobs.archive_member import CHUNK, HEAD, Entry, Member
+from jobs.archive_member import CHUNK, HEAD, Entry, Member, copy_exact
 from jobs.meter import Meter, open_metered
 from jobs.report import printable
-from jobs.store import ObjectInfo, Staged, Store
+from jobs.staging import staging
+from jobs.store import ObjectInfo, Staged, Store, Upload
 
 
 class FileEntry:
@@ -16,8 +18,7 @@ class FileEntry:
 
     def __init__(self, info: ObjectInfo, index: int, stream: io.BufferedReader) -> None:
         name = printable(info.key.rpartition("/")[2])
-        self.info = info
-        self.member = Member(name, index, info.size, "file", _Header(info.key))
+        self.member = Member(name, index, info.size, "file", tarfile.TarInfo(name))
         self._stream = stream
         self.head = stream.peek(HEAD)[:HEAD]
 
@@ -29,10 +30,6 @@ class FileEntry:
         """The file's content, in chunks."""
         while chunk := self._stream.read(CHUNK):
             yield chunk
-
-
-class _Header(tarfile.TarInfo):
-    """Carries the object's key through `Member.header`, which writers need as it is."""
 
 
 class FilesReader:
@@ -53,32 +50,31 @@ class FilesReader:
 
 
 class FilesWriter:
-    """Stages one object a member."""
+    """Stages one object a member, each under the key that its source has."""
 
-    def __init__(self, destination: Store, attempt: str, staged: list[Staged]) -> None:
+    def __init__(
+        self, destination: Store, objects: Sequence[ObjectInfo], attempt: str, staged: list[Staged]
+    ) -> None:
         """Stage in the name of `attempt`; what is staged is appended to `staged`."""
         self._destination = destination
+        self._objects = objects
         self._attempt = attempt
         self._staged = staged
 
     def add(self, member: Member, data: BinaryIO, size: int) -> None:
-        """Stage `size` bytes of `data` under the member's key."""
-        self._stage(member, iter(lambda: data.read(CHUNK), b""))
+        """Stage `size` bytes of `data`."""
+        with self._staging(member) as upload:
+            copy_exact(data, upload, size)
 
     def copy(self, entry: Entry) -> None:
         """Stage the file as it is."""
-        self._stage(entry.member, entry.raw())
+        with self._staging(entry.member) as upload:
+            for chunk in entry.raw():
+                upload.write(chunk)
 
     def close(self) -> None:
         """Nothing is open between members."""
 
-    def _stage(self, member: Member, chunks: Iterator[bytes]) -> None:
-        assert isinstance(member.header, _Header)
-        upload = self._destination.stage(member.header.name, self._attempt)
-        try:
-            for chunk in chunks:
-                upload.write(chunk)
-            self._staged.append(upload.finish())
-        except BaseException:
-            upload.abort()
-            raise
+    def _staging(self, member: Member) -> AbstractContextManager[Upload]:
+        # The member's name is for people; the key may hold bytes that are no text.
+        return staging(self._destination, self._objects[member.index].key, self._attempt, self._staged)

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from jobs.archive_member import CHUNK
+from jobs.archive_member import CHUNK, RawReader
 from jobs.store import ObjectInfo, Store
 
 
@@ -37,15 +37,12 @@ class Meter:
         return self._now
 
 
-class _Metered(io.RawIOBase):
+class _Metered(RawReader):
     """A stream that counts what is read of it."""
 
     def __init__(self, stream: BinaryIO, meter: Meter) -> None:
         self._stream = stream
         self._meter = meter
-
-    def readable(self) -> bool:
-        return True
 
     def seekable(self) -> bool:
         return True
@@ -56,11 +53,10 @@ class _Metered(io.RawIOBase):
     def tell(self) -> int:
         return self._stream.tell()
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
+    def step(self, limit: int) -> bytes:
+        data = self._stream.read(limit)
         self._meter.add(bytes_read=len(data))
-        return len(data)
+        return data
 
     def close(self) -> None:
         self._stream.close()
@@ -68,5 +64,5 @@ class _Metered(io.RawIOBase):
 
 
 def open_metered(source: Store, info: ObjectInfo, meter: Meter) -> io.BufferedReader:
-    """Open an object so that what is read of it shows in the progress."""
+    """Open an object so that what is read of it shows in the progress; raises as `Store.open`."""
     return io.BufferedReader(_Metered(source.open(info), meter), CHUNK)

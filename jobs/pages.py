@@ -9,20 +9,10 @@ from jobs.archive_member import Member, Writer
 from jobs.codecs import Document, assemble, raw_frame
 from jobs.errors import ArchiveDamaged, PageError
 from jobs.pipeline import CleanedPage
+from jobs.policy import POLICY
 from jobs.report import Row, Status
 
-POLICY = {
-    "animated",
-    "member_encrypted",
-    "member_unsupported",
-    "nested_too_deep",
-    "not_a_file",
-    "too_large",
-    "unsafe_name",
-    "unsupported_format",
-    "unsupported_mode",
-}
-"""Codes of pages that Pumice leaves alone although nothing is wrong with them; all others mean a fault."""
+_MAX_SIDE = 2**31 - 1  # of the report's columns
 
 
 @dataclass
@@ -36,6 +26,11 @@ class PageFile:
     document: Document
     outcomes: list[CleanedPage | PageError] = field(default_factory=list)
 
+    @property
+    def held(self) -> int:
+        """Bytes of the file and of what it has become so far."""
+        return len(self.data) + sum(len(one.data) for one in self.outcomes if isinstance(one, CleanedPage))
+
     def write(self, writer: Writer) -> list[Row]:
         """Write the file with its cleaned frames, or as it was if there are none; the rows of its pages."""
         cleaned = [one for one in self.outcomes if isinstance(one, CleanedPage)]
@@ -48,7 +43,9 @@ class PageFile:
             ]
             output = assemble(self.document, frames)
         except PageError as error:
-            outcomes = [one if isinstance(one, PageError) else error for one in self.outcomes]
+            # What is wrong with one page that has to come along keeps all of its file from being written.
+            whole = PageError(error.code, f"Left as it is, because its file can't be put together: {error}")
+            outcomes = [one if isinstance(one, PageError) else whole for one in self.outcomes]
             return self._write_as_it_was(writer, outcomes)
         writer.add(self.member, io.BytesIO(output), len(output))
         digest = cleaned[0].sha256 if len(self.outcomes) == 1 else _sha256(output)
@@ -76,9 +73,14 @@ class PageFile:
         frame = self.document.frames[index]
         dpi_x, dpi_y = frame.dpi or (None, None)
         return replace(
-            row, width=frame.width, height=frame.height, mode=frame.mode, bit_depth=frame.bit_depth,
-            dpi_x=dpi_x, dpi_y=dpi_y,
+            row, width=_sensible(frame.width), height=_sensible(frame.height), mode=frame.mode or None,
+            bit_depth=frame.bit_depth or None, dpi_x=dpi_x, dpi_y=dpi_y,
         )  # fmt: skip
+
+
+def _sensible(side: int) -> int | None:
+    """A side that a page can have; what a refused frame claims may be any number."""
+    return side if 0 < side <= _MAX_SIDE else None
 
 
 def refused(shard: str, name: str, member: Member, error: PageError) -> Row:

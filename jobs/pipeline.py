@@ -1,24 +1,28 @@
-"""Pages through decode, the network and encode: on threads, in groups, each page's result in a future.
+"""Pages through decode, the network and encode: on threads, in groups, each page's result behind a ticket.
 
 One `Bench` serves all shards of a worker process. Decoding and encoding run on a pool of threads (the codecs
 free the GIL); the network runs on one thread, which takes groups in the order they were handed in. What goes
 into a group is decided by the pages' headers and their order alone, never by timing: a page's bytes must not
 depend on how busy the machine was.
+
+Codec threads wait for nothing and the device waits for codec threads only, so nothing can lock up. Every
+result is the future of a pool: whatever is raised, or cancelled by the end of the bench, reaches the waiter.
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from types import TracebackType
 from typing import Protocol, TypeVar
 
+from jobs.codec_pixels import Pixels
 from jobs.codecs import Document, FrameInfo, Page, decode, encode
 from jobs.errors import PageError
 from jobs.meter import Meter
-from model.cleaner import Pixels
 
 T = TypeVar("T")
 
@@ -42,11 +46,8 @@ class CleanedPage:
     encode_ms: float
 
 
-@dataclass(frozen=True)
-class _Request:
-    frame: FrameInfo
-    page: "Future[tuple[Page, float]]"
-    result: "Future[CleanedPage]"
+_Decoded = Future[tuple[Page, float]]
+_Results = dict[int, Future[CleanedPage]]
 
 
 class Bench:
@@ -80,44 +81,40 @@ class Bench:
         """A fresh line of pages, for one shard."""
         return Grouping(self, self._batch_pixels)
 
-    def decode(self, data: bytes, document: Document, index: int) -> "Future[tuple[Page, float]]":
+    def decode(self, data: bytes, document: Document, index: int) -> _Decoded:
         """Decode on a codec thread; the future holds the page and the milliseconds it took."""
         return self._codecs.submit(_timed, lambda: decode(data, document, index))
 
-    def clean(self, group: list[_Request]) -> None:
-        """Clean a group on the device thread and encode it on codec threads; results go to the requests."""
-        self._device.submit(self._run, group)
+    def clean(self, group: list[_Decoded], stopped: threading.Event) -> Future[_Results]:
+        """Clean a group on the device thread, unless `stopped`, and have it encoded on codec threads."""
+        return self._device.submit(self._run, group, stopped)
 
-    def _run(self, group: list[_Request]) -> None:
-        decoded = []
-        for request in group:
+    def _run(self, group: list[_Decoded], stopped: threading.Event) -> _Results:
+        results: _Results = {}
+        decoded: list[tuple[int, Page, float]] = []
+        for position, page in enumerate(() if stopped.is_set() else group):
             try:
-                decoded.append((request, *request.page.result()))
+                decoded.append((position, *page.result()))
             except PageError as error:
-                request.result.set_exception(error)
+                results[position] = Future()
+                results[position].set_exception(error)
         # A colour scan without colour is decoded to grey: only now are the shapes known for sure.
         for _, same in groupby(decoded, key=lambda one: (one[1].pixels.shape, one[1].pixels.dtype)):
-            self._run_same(list(same))
+            results |= self._run_same(list(same))
+        return results
 
-    def _run_same(self, group: list[tuple[_Request, Page, float]]) -> None:
-        try:
-            cleaned, clean_ms = _timed(lambda: self._cleaner.clean([page.pixels for _, page, _ in group]))
-        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits for the page
-            for request, _, _ in group:
-                request.result.set_exception(error)
-            return
-        for (request, page, decode_ms), pixels in zip(group, cleaned, strict=True):
+    def _run_same(self, group: list[tuple[int, Page, float]]) -> _Results:
+        cleaned, clean_ms = _timed(lambda: self._cleaner.clean([page.pixels for _, page, _ in group]))
+        results: _Results = {}
+        for (position, page, decode_ms), pixels in zip(group, cleaned, strict=True):
             self.meter.add(pixels=page.info.width * page.info.height)
-            self._codecs.submit(_finish, request, page, pixels, decode_ms, clean_ms / len(group))
+            results[position] = self._codecs.submit(_finish, page, pixels, decode_ms, clean_ms / len(group))
+        return results
 
 
-def _finish(request: _Request, page: Page, pixels: Pixels, decode_ms: float, clean_ms: float) -> None:
-    try:
-        data, encode_ms = _timed(lambda: encode(page, pixels))
-        digest = hashlib.sha256(data).hexdigest()
-        request.result.set_result(CleanedPage(data, digest, decode_ms, clean_ms, encode_ms))
-    except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits for the page
-        request.result.set_exception(error)
+def _finish(page: Page, pixels: Pixels, decode_ms: float, clean_ms: float) -> CleanedPage:
+    data, encode_ms = _timed(lambda: encode(page, pixels))
+    return CleanedPage(data, hashlib.sha256(data).hexdigest(), decode_ms, clean_ms, encode_ms)
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
@@ -126,35 +123,66 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, (time.perf_counter() - begun) * 1000
 
 
+@dataclass(eq=False)
+class _Group:
+    """Pages that go to the device together; `sent` once it is decided which."""
+
+    frame: FrameInfo
+    pages: list[_Decoded] = field(default_factory=list)
+    sent: Future[_Results] | None = None
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One page that was handed in."""
+
+    group: _Group
+    position: int
+
+
 class Grouping:
-    """Collects the pages of one shard into groups of one size; `close` before waiting for a result."""
+    """Collects the pages of one shard into groups of one size; used from one thread."""
 
     def __init__(self, bench: Bench, batch_pixels: int) -> None:
         self._bench = bench
         self._batch_pixels = batch_pixels
-        self._open: list[_Request] = []
+        self._open: _Group | None = None
+        self._stopped = threading.Event()
 
-    def add(self, data: bytes, document: Document, index: int) -> "Future[CleanedPage]":
-        """Hand a page in; its result is sure to come only after `close`."""
+    def add(self, data: bytes, document: Document, index: int) -> Ticket:
+        """Hand a page in."""
         frame = document.frames[index]
-        if not self._fits(frame):
-            self.close()
-        request = _Request(frame, self._bench.decode(data, document, index), Future())
-        self._open.append(request)
-        if not self._batch_pixels:
-            self.close()
-        return request.result
+        if self._open and _size(self._open.frame) != _size(frame):
+            self._send()
+        group = self._open = self._open or _Group(frame)
+        group.pages.append(self._bench.decode(data, document, index))
+        ticket = Ticket(group, len(group.pages) - 1)
+        if (len(group.pages) + 1) * frame.width * frame.height > self._batch_pixels:
+            self._send()
+        return ticket
 
-    def _fits(self, frame: FrameInfo) -> bool:
-        if not self._open:
-            return True
-        first = self._open[0].frame
-        pixels = (len(self._open) + 1) * frame.width * frame.height
-        same = (first.width, first.height, first.mode) == (frame.width, frame.height, frame.mode)
-        return same and pixels <= self._batch_pixels
+    def result(self, ticket: Ticket) -> CleanedPage:
+        """Wait for a page, once; its group goes off as it is if it still waits for more pages.
 
-    def close(self) -> None:
-        """Send off what was collected."""
+        Raises:
+            PageError: the page can't be decoded or encoded.
+            DeviceError: the device can't run the network.
+        """
+        if ticket.group.sent is None:
+            self._send()
+        assert ticket.group.sent is not None
+        return ticket.group.sent.result().pop(ticket.position).result()
+
+    def stop(self) -> None:
+        """Spare the device the pages that nobody waits for any more."""
+        self._stopped.set()
+
+    def _send(self) -> None:
         if self._open:
-            self._bench.clean(self._open)
-            self._open = []
+            self._open.sent = self._bench.clean(self._open.pages, self._stopped)
+            self._open.pages = []  # the pixels live no longer than the device needs them
+            self._open = None
+
+
+def _size(frame: FrameInfo) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.mode

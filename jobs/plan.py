@@ -59,7 +59,7 @@ class Plan:
     Attributes:
         todo: the shards without a commit of their work key, in key order.
         done: how many shards are committed already.
-        gone: keys of committed shards that the source no longer has; their output is kept.
+        gone: keys of committed shards that the source no longer has, in order; their output is kept.
     """
 
     todo: tuple[Shard, ...]
@@ -113,7 +113,7 @@ def _begins_group(key: str) -> bool:
 
 
 def make_plan(shards: Iterable[Shard], commits: Mapping[str, Commit], recipe: Recipe) -> Plan:
-    """Compare what a source has with what is committed."""
+    """Compare what a source has with what is committed; a voided commit counts as none."""
     todo, done, seen = [], 0, set()
     for shard in shards:
         seen.add(shard.key)
@@ -122,4 +122,5 @@ def make_plan(shards: Iterable[Shard], commits: Mapping[str, Commit], recipe: Re
             done += 1
         else:
             todo.append(shard)
-    return Plan(tuple(sorted(todo, key=lambda s: s.key)), done, tuple(sorted(commits.keys() - seen)))
+    gone = sorted(key for key, commit in commits.items() if key not in seen and not commit.voided)
+    return Plan(tuple(sorted(todo, key=lambda shard: shard.key)), done, tuple(gone))

@@ -5,10 +5,9 @@ bytes are the source's; `failed`: it can't be read or cleaned, its bytes are the
 is empty for cleaned pages alone. The measures and the review columns are null until they are computed.
 """
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,10 +19,11 @@ Status = Literal["cleaned", "passed_through", "failed"]
 
 @dataclass(frozen=True)
 class Row:
-    """What the report says of one page. Times in milliseconds, sizes in bytes, dpi as (x, y).
+    """What the report says of one page. Times in milliseconds, sizes in bytes, dpi across and down.
 
-    `member_index` tells members of one name apart. A document's bytes_in and bytes_out stand on its first
-    page and are 0 on the others, so that sums are right; its sha256 stand on every page.
+    `member_index` tells members of one name apart; it is -1 for a damaged archive itself. A document's
+    bytes_in and bytes_out stand on its first page and are 0 on the others, so that sums are right; its
+    sha256 stand on every page, and nowhere where it was copied without being read.
     """
 
     shard: str
@@ -88,14 +88,24 @@ SCHEMA = pa.schema(
 )
 
 
-def to_parquet(rows: Sequence[Row], run_id: str, recipe: str, device: str) -> bytes:
-    """The rows of one shard as a Parquet file."""
-    table = pa.Table.from_pylist(
-        [{**asdict(row), "run_id": run_id, "recipe": recipe, "device": device} for row in rows], SCHEMA
-    )
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
+def write_parquet(
+    blocks: Iterable[Sequence[Row]], sink: BinaryIO, run_id: str, recipe: str, device: str
+) -> None:
+    """Write the rows of one shard as a Parquet file, one row group a block, which must have rows.
+
+    After an error `sink` holds a file that is whole but incomplete: it must not be published.
+    """
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+        for rows in blocks:
+            facts = {"run_id": run_id, "recipe": recipe, "device": device}
+            writer.write_table(pa.Table.from_pylist([{**_columns(row), **facts} for row in rows], SCHEMA))
+
+
+def _columns(row: Row) -> dict[str, object]:
+    """What names and messages hold that is no text would make the whole file fail."""
+    return {
+        name: printable(value) if isinstance(value, str) else value for name, value in asdict(row).items()
+    }
 
 
 def printable(name: str) -> str:

@@ -33,7 +33,8 @@ class LocalStore:
     """A folder; made by the first write if it is not there."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+        # Two paths to one folder must be one place, or a destination could lie in its source unnoticed.
+        self._root = Path(os.path.realpath(root))
         self.url = str(self._root)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:

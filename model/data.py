@@ -5,8 +5,8 @@ have seen, and two runs of one seed see the same.
 """
 
 import fnmatch
-import glob
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 import pypdfium2
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from model.damage import Page, damage, damage_bitonal
 from model.render import render_page, system_fonts
@@ -47,8 +47,9 @@ def load_pairs(folder: Path) -> list[Pair]:
     if not (folder / "noisy").is_dir() or clean is None:
         raise DataFault(f"{folder} is no folder of pairs: it needs noisy/ and clean/ (or gt/) in it")
     pairs = []
-    for path in sorted(p for p in (folder / "noisy").iterdir() if p.suffix.lower() in IMAGES):
-        partner = next(iter(sorted(clean.glob(f"{glob.escape(path.stem)}.*"))), None)
+    partners = {path.stem: path for path in _files(clean.iterdir(), IMAGES)}
+    for path in _files((folder / "noisy").iterdir(), IMAGES):
+        partner = partners.get(path.stem)
         if partner is None:
             raise DataFault(f"{path} has no partner in {clean}")
         noisy, truth = read_page(path), read_page(partner)
@@ -62,6 +63,10 @@ def load_pairs(folder: Path) -> list[Pair]:
     return pairs
 
 
+def _files(paths: Iterable[Path], suffixes: Sequence[str]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in suffixes and path.is_file())
+
+
 def hold_out(pairs: Sequence[Pair], patterns: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
     """Split by name: those that match any of the glob patterns are held out, never trained on."""
     held = [p for p in pairs if any(fnmatch.fnmatch(p.name, pattern) for pattern in patterns)]
@@ -70,16 +75,23 @@ def hold_out(pairs: Sequence[Pair], patterns: Sequence[str]) -> tuple[list[Pair]
 
 
 def read_page(path: Path) -> Page:
-    """An image file as grey (H, W) or RGB (H, W, 3) uint8.
+    """An image file as grey (H, W) or RGB (H, W, 3) uint8; what is transparent is paper.
 
     Raises:
         DataFault: it is no image that can be read.
     """
     try:
         with Image.open(path) as image:
-            grey = image.mode in ("1", "L", "LA", "I;16")
-            return np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+            if image.mode in ("I", "F"):
+                raise ValueError(f"pixels of mode {image.mode} have no known white")
+            if image.mode.startswith("I;16"):  # Pillow's own conversion cuts everything above 255
+                return np.asarray((np.asarray(image).astype(np.uint32) + 128) // 257, np.uint8)
+            grey = image.mode in ("1", "L", "LA")
+            flat: Image.Image = image
+            if image.has_transparency_data:
+                flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return np.asarray(flat.convert("L" if grey else "RGB"), np.uint8)
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         raise DataFault(f"{path} can't be read as an image: {error}") from error
 
 
@@ -89,7 +101,7 @@ def load_clean_pages(folder: Path, rng: Generator, limit: int) -> list[Page]:
     Raises:
         DataFault: the folder holds neither images nor PDFs, or one of them can't be read.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (*IMAGES, ".pdf"))
+    paths = _files(folder.rglob("*"), (*IMAGES, ".pdf"))
     if not paths:
         raise DataFault(f"{folder} holds no images and no PDFs to learn clean pages from")
     chosen = [paths[i] for i in rng.permutation(len(paths))[:limit]]
@@ -100,6 +112,8 @@ def _pdf_page(path: Path, rng: Generator) -> Page:
     try:
         document = pypdfium2.PdfDocument(path)
         try:
+            if len(document) == 0:
+                raise DataFault(f"{path} has no pages")
             page = document[int(rng.integers(0, len(document)))]
             bitmap = page.render(scale=float(rng.uniform(150, 300)) / 72, grayscale=True)
             return np.ascontiguousarray(
@@ -134,6 +148,10 @@ class Patches:
     pages: Sequence[Page]
     seed: int
 
+    def __post_init__(self) -> None:
+        if not self.pairs and not self.pages:
+            raise DataFault("there is nothing to train on: neither pairs nor clean pages")
+
     def batches(self, first: int, last: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """The batches of steps first..last-1: (noisy, clean), each (N, C, S, S) uint8 with C 1 or 3."""
         for step in range(first, last):
@@ -154,12 +172,12 @@ class Patches:
             return _augment_pair(rng, _as_grey(noisy), _as_grey(clean))
         page = self._patch(rng, size, colour)
         kind = rng.random()
-        if kind < 0.12:  # noqa: PLR2004
+        if kind < 0.18:  # noqa: PLR2004
             return page, page
-        if kind < 0.24 and not colour:  # noqa: PLR2004
+        if kind < 0.30 and not colour:  # noqa: PLR2004
             return damage_bitonal(page, rng)
         other = self._patch(rng, size, False)
-        return damage(page, rng, other, strength=float(rng.uniform(0.3, 1.0))), page
+        return damage(page, rng, other, strength=float(rng.uniform(0.15, 1.0))), page
 
     def _patch(self, rng: Generator, size: int, colour: bool) -> Page:
         page = self.pages[int(rng.integers(0, len(self.pages)))]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from conftest import BUCKET, S3Server
 
 from jobs import s3_client
 from jobs.errors import InputError, StoreError
 from jobs.store_s3 import S3Store
+from tests.s3_server import BUCKET, S3Server
 
 CONTINUE = len(b"HTTP/1.1 100 Continue\r\n\r\n")
 

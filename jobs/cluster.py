@@ -1,0 +1,104 @@
+"""Ray: start it or join it, and place one cleaner actor on each device.
+
+Actors restart for ever and no call is retried by Ray: the ledger counts
+attempts. The driver holds keys and counters, nothing that a kill would lose.
+"""
+
+import logging
+import os
+from dataclasses import replace
+
+import ray
+
+from jobs.config import CleanOptions
+from jobs.dispatch import Dispatch
+from jobs.errors import InputError
+from jobs.feed import SHARDS_IN_FLIGHT, Cleaner, Feed, Watch
+from jobs.worker import Worker, WorkerSpec
+
+CPUS_PER_ACTOR = 2
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Only keys travel through Ray."""
+
+
+class Cluster:
+    """A Ray that was joined or started here; a context manager."""
+
+    def __init__(self, options: CleanOptions) -> None:
+        """Connect.
+
+        Raises:
+            InputError: the cluster can't be reached, or has no GPU although one was asked for.
+        """
+        self._options = options
+        self._mine = not ray.is_initialized()
+        if self._mine:
+            _connect(options.address)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self._gpus, self._cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+        if options.device == "cuda" and not self._gpus:
+            self.close()
+            raise InputError("--device cuda, but Ray sees no GPU here: use --device auto or cpu")
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the cluster, or end the Ray that was started here."""
+        if self._mine:
+            ray.shutdown()
+
+    def run(self, dispatch: Dispatch, spec: WorkerSpec, shards: int, watch: Watch) -> None:
+        """Work off the queue.
+
+        Args:
+            dispatch: the queue; it is told how attempts end.
+            spec: what workers are told; device and threads are filled in here.
+            shards: how many there are, so that no more actors are started than are of use.
+            watch: told of the progress, about twice a second; what it raises ends the work.
+
+        Raises:
+            PumiceError: no cleaner could be started; whatever `dispatch` raises.
+        """
+        cleaners = self._start(spec, shards)
+        try:
+            Feed(cleaners, dispatch, watch).run()
+        finally:
+            for cleaner in cleaners:
+                ray.kill(cleaner.handle)
+
+    def _start(self, spec: WorkerSpec, shards: int) -> list[Cleaner]:
+        gpu = self._gpus > 0 and self._options.device != "cpu"
+        share = self._options.gpus_per_actor if gpu else 0.0
+        fitting = int(self._gpus / share) if gpu else max(1, self._cpus // CPUS_PER_ACTOR)
+        count = max(1, min(fitting, -(-shards // SHARDS_IN_FLIGHT)))
+        threads = max(1, self._cpus // fitting) if gpu else min(CPUS_PER_ACTOR, self._cpus)
+        spec = replace(spec, device="cuda" if gpu else "cpu", threads=threads)
+        actor = ray.remote(Worker).options(
+            num_cpus=threads,
+            num_gpus=share,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=SHARDS_IN_FLIGHT + 1,
+        )
+        handles = [actor.remote(spec) for _ in range(count)]
+        return [Cleaner(handle) for handle in handles]
+
+
+def _connect(address: str | None) -> None:
+    # Nothing of the user's goes anywhere that they did not name.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        ray.init(
+            "local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False, logging_level=logging.ERROR,
+        )  # fmt: skip
+        return
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"can't join the Ray cluster at {address}: {reason}; check --address") from error

@@ -1,0 +1,165 @@
+"""What the driver decides: which shard is tried next, what an attempt's end means, when to give up.
+
+Knows the ledger and no Ray: workers hand in `Outcome`s, or are reported as crashed.
+
+An attempt counts against its shard when its end was seen: a worker that died, an error. One that ended
+without a trace, because the driver died as well, mostly means that somebody killed the job, and weighs only
+a tenth; a shard that takes the whole machine down is still given up in the end.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from jobs.errors import PumiceError, StoreError
+from jobs.ledger import Ledger
+from jobs.plan import Shard, Task
+from jobs.records import Claim, ClaimState, Commit, shard_id
+
+UNSEEN_WEIGHT = 10
+"""So many attempts without a trace weigh as much as one whose end was seen."""
+
+STORE_ERROR = "store_error"
+"""The code of attempts that failed because a place broke: the shard is not to blame."""
+
+STORE_ERRORS_IN_A_ROW = 5
+"""So many attempts that end in a storage error, with no success between, end the run."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        kind: `done` with a commit; `lost`: another attempt has the shard; `failed`; `store`: a place broke;
+            `changed`: the source changed while it was read; `fatal`: no shard can be done.
+        commit: for `done`.
+        code: a stable word, for the others.
+        message: one sentence.
+        exit_code: for `fatal`.
+    """
+
+    kind: Literal["done", "lost", "failed", "store", "changed", "fatal"]
+    commit: Commit | None = None
+    code: str = ""
+    message: str = ""
+    exit_code: int = 1
+
+
+class Fatal(PumiceError):
+    """What a worker met can't be helped by trying other shards."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc] # the worker's error decides
+
+
+@dataclass
+class Tally:
+    """What came of the run's shards so far."""
+
+    commits: list[Commit] = field(default_factory=list)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    unfinished: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Dispatch:
+    """The queue of a run."""
+
+    def __init__(self, ledger: Ledger, run_id: str, max_attempts: int) -> None:
+        self.tally = Tally()
+        self._ledger = ledger
+        self._run_id = run_id
+        self._max_attempts = max_attempts
+        self._queue: deque[Task] = deque()
+        self._seen: dict[str, int] = {}
+        self._store_errors = 0
+
+    def plan(
+        self,
+        works: Iterable[tuple[Shard, str]],
+        commits: dict[str, Commit],
+        claims: dict[tuple[str, str], tuple[ClaimState, ...]],
+    ) -> None:
+        """Queue shards with their work keys, large ones first: a long one begun last keeps all waiting.
+
+        Raises:
+            StoreError: a quarantine can't be recorded.
+        """
+        tasks = []
+        for shard, work in works:
+            previous = commits.get(shard.key)
+            number = previous.number + 1 if previous else 1
+            states = [s for s in claims.get((shard_id(shard.key), work), ()) if s.number == number]
+            blamed = [state.failed for state in states if state.failed and state.failed[0] != STORE_ERROR]
+            self._seen[shard.key] = len(blamed)
+            unseen = sum(state.failed is None for state in states)
+            attempt = max((state.attempt for state in states), default=0) + 1
+            task = Task(shard, work, number, attempt, self._run_id)
+            if self._seen[shard.key] + unseen // UNSEEN_WEIGHT >= self._max_attempts:
+                unknown = ("driver_died", "Whole runs died while this shard was in work.")
+                code, message = blamed[-1] if blamed else unknown
+                self._give_up(replace(task, attempt=attempt - 1), code, message)
+            else:
+                tasks.append(task)
+        self._queue.extend(sorted(tasks, key=lambda task: (-task.shard.size, task.shard.key)))
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts wait in the queue."""
+        return len(self._queue)
+
+    def next_task(self) -> Task | None:
+        """The next attempt to make, or None for now."""
+        return self._queue.popleft() if self._queue else None
+
+    def finished(self, task: Task, outcome: Outcome) -> None:
+        """Take note of how an attempt ended.
+
+        Raises:
+            Fatal: no shard can be done.
+            StoreError: the ledger, or one place again and again.
+        """
+        if outcome.kind == "fatal":
+            raise Fatal(outcome.message, outcome.exit_code)
+        self._store_errors = self._store_errors + 1 if outcome.kind == "store" else 0
+        if self._store_errors >= STORE_ERRORS_IN_A_ROW:
+            raise StoreError(outcome.message)
+        if outcome.kind == "done" and outcome.commit:
+            self.tally.commits.append(outcome.commit)
+        elif outcome.kind in ("lost", "changed"):
+            self.tally.unfinished.append((task.shard.key, outcome.message))
+        else:
+            self._failed(task, outcome.code, outcome.message)
+
+    def crashed(self, task: Task, message: str) -> None:
+        """The worker died, or can't be reached: the ledger knows what became of the attempt.
+
+        Raises:
+            StoreError: the ledger can't be read or written.
+        """
+        commit = self._ledger.latest(task.shard.key)
+        if commit is not None and commit.work == task.work:
+            self._ledger.publish(commit)
+            self.tally.commits.append(commit)
+        else:
+            self._failed(task, "worker_died", message)
+
+    def _failed(self, task: Task, code: str, message: str) -> None:
+        self._ledger.fail(self._claim(task), code, message)
+        self._seen[task.shard.key] += 1
+        if self._seen[task.shard.key] < self._max_attempts:
+            self._queue.append(replace(task, attempt=task.attempt + 1))
+        elif code == STORE_ERROR:
+            # The storage is to blame, not the shard: the next run tries it again.
+            self.tally.unfinished.append((task.shard.key, message))
+        else:
+            self._give_up(task, code, message)
+
+    def _give_up(self, task: Task, code: str, message: str) -> None:
+        self._ledger.quarantine(self._claim(task), code, message)
+        self.tally.quarantined.append((task.shard.key, message))
+
+    def _claim(self, task: Task) -> Claim:
+        return Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)

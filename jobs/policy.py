@@ -1,0 +1,63 @@
+"""What Pumice leaves alone on purpose, and the words for it."""
+
+import re
+
+from jobs.archive import ArchiveKind, Member, is_safe_name
+from jobs.config import Limits
+from jobs.errors import PageError
+
+POLICY = {
+    "animated",
+    "member_encrypted",
+    "member_unsupported",
+    "nested_too_deep",
+    "not_a_file",
+    "too_large",
+    "unsafe_name",
+    "unsupported_format",
+    "unsupported_mode",
+}
+"""Codes of pages that Pumice leaves alone although nothing is wrong with them; all others mean a fault."""
+
+# A byte that is no text, as `Member.name` shows it; its backslash separates no folders.
+_ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
+
+
+def refusal(
+    member: Member, format: str | None, kind: ArchiveKind | None, depth: int, limits: Limits
+) -> PageError | None:
+    """Why a member is to be copied without being opened, or None.
+
+    Args:
+        member: the member.
+        format: of a page, as `sniff` names it.
+        kind: of an archive, by the member's name.
+        depth: how many archives are around the member's.
+        limits: the bounds.
+    """
+    if member.kind == "directory":
+        return None
+    if member.kind != "file":
+        what = "link" if member.kind == "link" else "device or sparse file"
+        return PageError("not_a_file", f"It is a {what}, not a plain file.")
+    if not is_safe_name(_ESCAPE.sub("_", member.name)):
+        return PageError("unsafe_name", "Its name leads out of the folder that the archive is unpacked in.")
+    if format is not None:
+        return _page_refusal(format, member.size, limits)
+    return _archive_refusal(member.size, depth, limits) if kind else None
+
+
+def _page_refusal(format: str, size: int, limits: Limits) -> PageError | None:
+    if format == "PDF":
+        return PageError("unsupported_format", "PDF files aren't cleaned.")
+    if size > limits.member_bytes:
+        return PageError("too_large", f"The file has {size:,} bytes: more than Pumice decodes.")
+    return None
+
+
+def _archive_refusal(size: int, depth: int, limits: Limits) -> PageError | None:
+    if depth >= limits.depth:
+        return PageError("nested_too_deep", f"It is an archive within {depth + 1} others.")
+    if size > limits.nested_bytes:
+        return PageError("too_large", f"It is an archive of {size:,} bytes within an archive.")
+    return None

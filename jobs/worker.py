@@ -1,0 +1,111 @@
+"""One worker process: it loads the weights once, then makes attempts and says how they ended.
+
+This is the actor boundary. Whatever goes wrong with one shard ends here as an `Outcome`, so that the process
+lives on for the next one.
+"""
+
+import hashlib
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+
+from jobs.config import Device, Recipe
+from jobs.dispatch import STORE_ERROR, Outcome
+from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError
+from jobs.meter import Progress
+from jobs.pipeline import Bench
+from jobs.places import open_store
+from jobs.plan import Task
+from jobs.shard import Workshop, clean_shard
+from jobs.store import LEDGER, Store
+from model.cleaner import Cleaner, DeviceError
+
+log = logging.getLogger(__name__)
+
+BATCH_PIXELS = 40_000_000
+"""Pages that a GPU cleans at once, in pixels: four A4 pages at 300 dpi keep it busy."""
+
+
+def weights_key(recipe: Recipe) -> str:
+    """Where a destination keeps the weights of a recipe: for workers, for `resume`, and for the record."""
+    return f"{LEDGER}/weights/{recipe.weights_sha256}.safetensors"
+
+
+def read_weights(destination: Store, recipe: Recipe) -> bytes:
+    """The weights file of a recipe.
+
+    Raises:
+        StoreError: it is missing or was changed.
+    """
+    weights = destination.get(weights_key(recipe))
+    if weights is None or hashlib.sha256(weights).hexdigest() != recipe.weights_sha256:
+        raise StoreError(
+            f"{destination.url}/{weights_key(recipe)} is missing or damaged: delete it and run again."
+        )
+    return weights
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker needs to know; small, because Ray hands it to every actor that it starts."""
+
+    source: str
+    destination: str
+    recipe: Recipe
+    device: Device
+    threads: int
+
+
+class Worker:
+    """Makes attempts, from any number of threads."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        """Load the network from the weights that the driver left in the destination.
+
+        Raises:
+            StoreError: they are not there, or not those of the recipe.
+            WeightsError: they can't be used.
+            DeviceError: the device is not there.
+        """
+        torch.set_num_threads(spec.threads)
+        cv2.setNumThreads(1)
+        destination = open_store(spec.destination)
+        with tempfile.TemporaryDirectory(prefix="pumice-") as folder:
+            path = Path(folder) / "weights.safetensors"
+            path.write_bytes(read_weights(destination, spec.recipe))
+            cleaner = Cleaner(path, spec.device, spec.recipe.tile)
+        batch = BATCH_PIXELS if cleaner.device.type == "cuda" else 0
+        self._bench = Bench(cleaner, spec.threads, batch)
+        self._shop = Workshop(
+            open_store(spec.source),
+            destination,
+            self._bench,
+            spec.recipe,
+            str(cleaner.device),
+        )
+
+    def progress(self) -> Progress:
+        """What this process has done since it started."""
+        return self._bench.meter.now
+
+    def clean(self, task: Task) -> Outcome:
+        """Make one attempt; never raises."""
+        try:
+            commit = clean_shard(task, self._shop)
+        except SourceChanged as error:
+            return Outcome("changed", code="source_changed", message=str(error))
+        except (InputError, DestinationFull, DeviceError) as error:
+            return Outcome("fatal", message=str(error), exit_code=getattr(error, "exit_code", 1))
+        except StoreError as error:
+            return Outcome("store", code=STORE_ERROR, message=str(error))
+        except Exception as error:  # the actor boundary: a bug must cost one shard, not the job
+            log.exception("attempt %d at %s failed", task.attempt, task.shard.key)
+            text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            return Outcome("failed", code=type(error).__name__, message=f"{type(error).__name__}: {text}")
+        if commit is None:
+            return Outcome("lost", code="lost", message="another attempt has this shard")
+        return Outcome("done", commit)

@@ -1,0 +1,37 @@
+"""Finding and ending processes that a test started itself, by pid."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def descendants(pid: int) -> Iterator[tuple[int, str]]:
+    """All processes below `pid`: (pid, command line), parents first."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in parentheses may hold anything; the parent is the second field behind it.
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it ended meanwhile
+        parents.setdefault(parent, []).append(int(path.parent.name))
+    line = [pid]
+    while line:
+        for child in parents.get(line.pop(), []):
+            line.append(child)
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+            except OSError:
+                continue
+            yield child, command.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def kill_workers(pid: int | None = None) -> int:
+    """Send SIGKILL to all cleaners below a process (this one by default); how many there were."""
+    workers = [
+        child for child, command in descendants(pid or os.getpid()) if command.startswith("ray::Worker")
+    ]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    return len(workers)

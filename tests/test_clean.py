@@ -1,0 +1,171 @@
+"""The whole job on a real Ray, between folders and a real S3 server."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+
+from jobs import api
+from jobs.demo import make_archive
+from jobs.errors import InputError, LeaseHeld
+from jobs.lease import acquire
+from jobs.places import open_store
+from jobs.store import LEDGER, Store
+from model.weights import SHIPPED
+from tests.processes import kill_workers
+
+if not SHIPPED.exists():
+    pytest.skip("no shipped weights", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive") / "source"
+    make_archive(folder, dpi=50)
+    (folder / "loose" / "notes.txt").write_text("not a page")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(archive: Path, ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digests of what cleaning the archive gives."""
+    destination = tmp_path_factory.mktemp("undisturbed") / "cleaned"
+    api.clean(str(archive), str(destination))
+    return digests(open_store(str(destination)))
+
+
+def digests(store: Store) -> dict[str, str]:
+    """Every visible object outside the ledger, by key."""
+    found = {}
+    for info in store.list():
+        with store.open(info) as stream:
+            found[info.key] = hashlib.sha256(stream.read()).hexdigest()
+    return found
+
+
+def rows(destination: Path) -> list[dict[str, object]]:
+    table = ds.dataset(destination / LEDGER / "reports").to_table()  # type: ignore[no-untyped-call]
+    return list(table.to_pylist())
+
+
+def test_every_page_has_one_output_and_one_row(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    summary = api.clean(str(archive), str(tmp_path / "cleaned"))
+    found = rows(tmp_path / "cleaned")
+    names = sorted((str(row["shard"]), str(row["member"]), row["page_index"]) for row in found)
+    assert names == [
+        ("letters.tar", "letters/001.png", 0),
+        ("letters.tar", "letters/002.png", 0),
+        ("letters.tar", "letters/003.png", 0),
+        ("letters.tar", "letters/004.png", 0),
+        ("loose/*", "broken.png", 0),
+        ("loose/*", "receipt.jpg", 0),
+        ("minutes.zip", "minutes-1912.tif", 0),
+        ("minutes.zip", "minutes-1912.tif", 1),
+        ("minutes.zip", "stamped.jpg", 0),
+    ]
+    assert (summary.pages, summary.cleaned, summary.failed, summary.exit_code) == (9, 8, 1, 3)
+    broken = next(row for row in found if row["member"] == "broken.png")
+    assert broken["status"] == "failed" and broken["error_code"] == "unreadable"
+    same = ("loose/broken.png", "loose/notes.txt")
+    before, after = digests(open_store(str(archive))), digests(open_store(str(tmp_path / "cleaned")))
+    assert before.keys() == after.keys()
+    assert [key for key in before if before[key] == after[key]] == list(same)
+
+
+def test_a_second_run_does_nothing(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    destination = tmp_path / "cleaned"
+    first = api.clean(str(archive), str(destination))
+    written = {p: p.stat().st_mtime_ns for p in destination.rglob("*") if LEDGER not in p.parts}
+    again = api.clean(str(archive), str(destination))
+    assert (again.shards, again.done_before, again.exit_code) == (0, first.shards, 0)
+    assert written == {p: p.stat().st_mtime_ns for p in destination.rglob("*") if LEDGER not in p.parts}
+
+
+def test_what_is_new_or_changed_is_done_and_nothing_else(
+    archive: Path, tmp_path: Path, ray_session: None
+) -> None:
+    source, destination = tmp_path / "source", tmp_path / "cleaned"
+    make_archive(source, dpi=50)
+    api.clean(str(source), str(destination))
+    (source / "minutes.zip").unlink()
+    (source / "letters.tar").write_bytes((archive / "letters.tar").read_bytes()[:-11_000])
+    summary = api.clean(str(source), str(destination))
+    assert (summary.shards, summary.damaged, summary.gone) == (1, 1, ("minutes.zip",))
+    assert (destination / "minutes.zip").exists()
+    assert (destination / "letters.tar").read_bytes() == (source / "letters.tar").read_bytes()
+
+
+@pytest.mark.parametrize("way", ["s3-s3", "local-s3", "s3-local"])
+def test_places_of_all_kinds_give_the_same_bytes(
+    way: str, archive: Path, undisturbed: dict[str, str], s3_url: str, tmp_path: Path, ray_session: None
+) -> None:
+    from_, to = way.split("-")
+    source = str(archive)
+    if from_ == "s3":
+        source = f"{s3_url}/source"
+        copy(archive, open_store(source))
+    destination = f"{s3_url}/cleaned" if to == "s3" else str(tmp_path / "cleaned")
+    summary = api.clean(source, destination)
+    assert summary.pages == 9
+    assert digests(open_store(destination)) == undisturbed
+    assert api.clean(source, destination).shards == 0
+
+
+def copy(folder: Path, store: Store) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def test_the_plan_is_told_and_nothing_is_written(archive: Path, tmp_path: Path) -> None:
+    plan = api.plan(str(archive), str(tmp_path / "cleaned"))
+    assert [shard.key for shard in plan.todo] == ["letters.tar", "loose/*", "minutes.zip"]
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_a_run_that_is_alive_is_not_joined(archive: Path, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "cleaned"))
+    with acquire(store, "other-run"), pytest.raises(LeaseHeld, match="other-run"):
+        api.clean(str(archive), str(tmp_path / "cleaned"))
+
+
+@pytest.mark.parametrize("inner", ["cleaned", "."])
+def test_a_destination_in_the_source_is_refused(archive: Path, inner: str) -> None:
+    with pytest.raises(InputError, match="lie in one another"):
+        api.clean(str(archive), str(archive / inner))
+    assert not (archive / LEDGER).exists()
+
+
+def test_a_link_does_not_hide_that_a_destination_is_in_the_source(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(archive)
+    with pytest.raises(InputError, match="lie in one another"):
+        api.clean(str(archive), str(tmp_path / "link" / "cleaned"))
+
+
+def test_a_missing_source_leaves_no_destination(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder"):
+        api.clean(str(tmp_path / "missing"), str(tmp_path / "cleaned"))
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_a_cleaner_that_dies_costs_one_attempt(
+    archive: Path, undisturbed: dict[str, str], tmp_path: Path, ray_session: None
+) -> None:
+    killer = Killer()
+    summary = api.clean(str(archive), str(tmp_path / "cleaned"), watcher=killer)
+    assert killer.killed
+    assert summary.shards == 3 and not summary.quarantined
+    assert digests(open_store(str(tmp_path / "cleaned"))) == undisturbed
+    assert not list((tmp_path / "cleaned").rglob(".pumice-*"))
+
+
+class Killer(api.Silent):
+    """Sends SIGKILL to the cleaner as soon as it has done a page."""
+
+    def __init__(self) -> None:
+        self.killed = False
+
+    def progressed(self, progress: object) -> None:
+        if not self.killed and getattr(progress, "pages", 0) > 0:
+            self.killed = kill_workers() > 0

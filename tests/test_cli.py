@@ -1,0 +1,186 @@
+"""The command line in processes of its own: what it prints, its exit codes, and kills at random moments."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jobs.demo import make_archive
+from jobs.places import open_store
+from jobs.store import LEDGER
+from model.autoencoder import Autoencoder, AutoencoderConfig
+from model.weights import SHIPPED, save_weights
+from tests.processes import descendants
+from tests.test_clean import digests
+
+PUMICE = str(Path(sys.executable).parent / "pumice")
+
+
+def pumice(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PUMICE, *words], capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "source"
+    make_archive(folder, dpi=50)
+    return folder
+
+
+def test_clean_then_nothing_to_do(archive: Path, tmp_path: Path) -> None:
+    first = pumice("clean", str(archive), str(tmp_path / "cleaned"))
+    assert first.returncode == 3, first.stderr  # one page is broken on purpose
+    assert "9 pages in 3 shards: 8 cleaned, 0 passed through, 1 failed." in first.stdout
+    assert "Traceback" not in first.stderr and "3 shards to clean" in first.stderr
+    again = pumice("clean", str(archive), str(tmp_path / "cleaned"))
+    assert (again.returncode, again.stdout) == (0, "Nothing to do: 3 shards are done.\n")
+
+
+def test_plan_lists_shards_and_writes_nothing(archive: Path, tmp_path: Path) -> None:
+    told = pumice("clean", str(archive), str(tmp_path / "cleaned"), "--plan")
+    assert told.returncode == 0 and "3 shards to clean" in told.stdout and "letters.tar" in told.stdout
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_demo_says_where_to_look(tmp_path: Path) -> None:
+    told = pumice("demo", str(tmp_path / "demo"))
+    assert told.returncode == 3, told.stderr
+    with Image.open(tmp_path / "demo" / "before-after.png") as sheet:
+        assert sheet.width > 1000
+    assert list((tmp_path / "demo" / "cleaned" / LEDGER / "reports").glob("*.parquet"))
+
+
+BAD_WEIGHTS = {
+    "missing": None,
+    "garbage": b"this is no safetensors file",
+    "cut": SHIPPED.read_bytes()[:1000] if SHIPPED.exists() else b"",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_WEIGHTS)
+def test_bad_weights_are_one_sentence(kind: str, archive: Path, tmp_path: Path) -> None:
+    weights, content = tmp_path / "w.safetensors", BAD_WEIGHTS[kind]
+    if content is not None:
+        weights.write_bytes(content)
+    is_refused(["clean", str(archive), str(tmp_path / "cleaned"), "--model", str(weights)], "weights")
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_weights_of_another_architecture(archive: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    save_weights(Autoencoder(AutoencoderConfig(widths=(4, 4))), weights)
+    data = weights.read_bytes()
+    weights.write_bytes(data.replace(b"pumice-gain-unet-1", b"pumice-gain-unet-0"))
+    is_refused(["clean", str(archive), str(tmp_path / "c"), "--model", str(weights)], "architecture")
+
+
+def is_refused(words: list[str], reason: str, code: int = 2, **environment: str) -> None:
+    told = pumice(*words, **environment)
+    assert told.returncode == code, told.stderr
+    assert told.stderr.count("\n") == 1 and reason in told.stderr, told.stderr
+    assert told.stderr.startswith("pumice: ") and "Traceback" not in told.stderr
+
+
+def test_wrong_words_are_one_sentence(archive: Path, tmp_path: Path) -> None:
+    source, destination = str(archive), str(tmp_path / "cleaned")
+    is_refused(["clean", source, destination, "--bogus"], "--bogus")
+    is_refused(["clean", source], "dst")
+    is_refused(["scrub"], "scrub")
+    is_refused(["clean", source, destination, "--device", "tpu"], "tpu")
+    is_refused(["clean", source, destination, "--device", "cuda"], "GPU")
+    is_refused(["clean", str(tmp_path / "missing"), destination], "no folder")
+    is_refused(["clean", source, str(archive / "inside")], "lie in one another")
+    is_refused(["clean", source, "gs://bucket/x"], "gs://")
+    assert not (archive / "inside").exists()
+
+
+def test_a_config_file_gives_options_and_is_checked(archive: Path, tmp_path: Path) -> None:
+    config = tmp_path / "job.toml"
+    config.write_text('device = "cpu"\nmax-attempts = 2\n')
+    told = pumice("clean", str(archive), str(tmp_path / "c"), "--plan", "--config", str(config))
+    assert told.returncode == 0, told.stderr
+    config.write_text("colour = 7\n")
+    is_refused(["clean", str(archive), str(tmp_path / "c"), "--config", str(config)], "colour")
+    config.write_text("= no toml")
+    is_refused(["clean", str(archive), str(tmp_path / "c"), "--config", str(config)], "TOML")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_destination_without_permission(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o555)
+    is_refused(["clean", str(archive), str(tmp_path / "locked" / "cleaned")], "can't be written")
+
+
+def test_s3_faults_are_one_sentence(archive: Path, s3_url: str) -> None:
+    is_refused(["clean", "s3://no-such-bucket/x", s3_url], "bucket")
+    is_refused(["clean", str(archive), "s3://no-such-bucket/x"], "bucket")
+    is_refused(["clean", str(archive), s3_url], "secret", AWS_SECRET_ACCESS_KEY="wrong")
+    is_refused(["clean", str(archive), s3_url], "AWS_ENDPOINT_URL", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+
+
+def test_an_interrupt_exits_130_and_the_next_run_goes_on(archive: Path, tmp_path: Path) -> None:
+    destination = tmp_path / "cleaned"
+    run = begin(archive, destination)
+    wait_for(lambda: list(destination.glob(f"{LEDGER}/claims/*/*/a*.json")))
+    run.send_signal(signal.SIGTERM)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Interrupted" in told and "Traceback" not in told
+    assert pumice("clean", str(archive), str(destination)).returncode == 3
+
+
+def begin(source: Path, destination: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [PUMICE, "clean", str(source), str(destination)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for(found: object, seconds: float = 120) -> None:
+    assert callable(found)
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kills_at_random_moments_change_nothing(archive: Path, tmp_path: Path) -> None:
+    pumice("clean", str(archive), str(tmp_path / "undisturbed"))
+    destination, chance = tmp_path / "cleaned", random.Random(7)
+    for _ in range(5):
+        run = begin(archive, destination)
+        family = []
+        end = time.monotonic() + chance.uniform(1, 14)
+        while time.monotonic() < end and run.poll() is None:
+            family = list(descendants(run.pid))
+            time.sleep(0.05)
+        run.kill()
+        run.communicate()
+        end_all(family)
+    final = pumice("clean", str(archive), str(destination))
+    assert final.returncode in (0, 3), final.stderr
+    assert digests(open_store(str(destination))) == digests(open_store(str(tmp_path / "undisturbed")))
+    assert not list(destination.rglob(".pumice-*"))
+    assert not list((destination / LEDGER / "claims").rglob("*.json"))
+    commits = [json.loads(p.read_text()) for p in destination.glob(f"{LEDGER}/done/*/*.json")]
+    assert sorted((c["shard"], c["number"]) for c in commits) == [
+        ("letters.tar", 1),
+        ("loose/*", 1),
+        ("minutes.zip", 1),
+    ]
+
+
+def end_all(family: list[tuple[int, str]]) -> None:
+    """What a killed driver leaves of its Ray ends by itself; wait for it, so that tests don't pile up."""
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid, _ in family), 60)

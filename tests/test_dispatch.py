@@ -1,0 +1,129 @@
+"""What the driver decides, without Ray: attempts, giving up, and what ends a run."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.dispatch import STORE_ERRORS_IN_A_ROW, UNSEEN_WEIGHT, Dispatch, Fatal, Outcome
+from jobs.errors import StoreError
+from jobs.ledger import Ledger
+from jobs.places import open_store
+from jobs.plan import Shard, Task
+from jobs.records import Claim, Commit, shard_id
+from jobs.store import ObjectInfo
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(open_store(str(tmp_path / "cleaned")))
+
+
+def shard(name: str = "box.tar", size: int = 10) -> Shard:
+    return Shard(name, "tar", (ObjectInfo(name, size, "v1"),))
+
+
+def planned(ledger: Ledger, *shards: Shard, attempts: int = 3) -> Dispatch:
+    dispatch = Dispatch(ledger, "run", attempts)
+    dispatch.plan([(one, "work") for one in shards or (shard(),)], ledger.commits(), ledger.claims())
+    return dispatch
+
+
+def take(dispatch: Dispatch) -> Task:
+    task = dispatch.next_task()
+    assert task is not None
+    return task
+
+
+def claim(task: Task) -> Claim:
+    return Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)
+
+
+def commit(task: Task) -> Commit:
+    return Commit(
+        shard=task.shard.key, number=task.number, work=task.work, run_id=task.run_id, attempt=task.attempt,
+        recipe="r", source=task.shard.objects, staged=(), members=1, pages=1, cleaned=1, passed_through=0,
+        failed=0, bytes_in=1, bytes_out=1, pixels=1, damaged=None, committed_at="2026", host="h",
+    )  # fmt: skip
+
+
+def test_large_shards_come_first(ledger: Ledger) -> None:
+    dispatch = planned(ledger, shard("a", 1), shard("b", 3), shard("c", 2))
+    assert [take(dispatch).shard.key for _ in range(3)] == ["b", "c", "a"]
+    assert dispatch.next_task() is None
+
+
+def test_a_shard_that_kills_its_workers_is_tried_and_then_quarantined(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    for attempt in (1, 2, 3):
+        task = take(dispatch)
+        assert task.attempt == attempt and ledger.claim(claim(task))
+        dispatch.crashed(task, "it died")
+    assert dispatch.next_task() is None
+    assert dispatch.tally.quarantined == [("box.tar", "it died")]
+    assert ledger.quarantined()[shard_id("box.tar"), "work"].attempts == 3
+
+
+def test_seen_attempts_of_dead_runs_count(ledger: Ledger) -> None:
+    first = planned(ledger)
+    for _ in (1, 2):
+        task = take(first)
+        ledger.claim(claim(task))
+        first.crashed(task, "it died")
+    again = planned(ledger)
+    task = take(again)
+    assert task.attempt == 3
+    ledger.claim(claim(task))
+    again.crashed(task, "it died again")
+    assert again.tally.quarantined
+    assert not planned(ledger).waiting
+
+
+def test_attempts_that_ended_with_their_driver_hardly_count(ledger: Ledger) -> None:
+    for attempt in range(1, UNSEEN_WEIGHT * 3):
+        task = take(planned(ledger))
+        assert task.attempt == attempt
+        ledger.claim(claim(task))
+    assert planned(ledger).waiting == 1
+    ledger.claim(claim(take(planned(ledger))))
+    given_up = planned(ledger)
+    assert not given_up.waiting and given_up.tally.quarantined[0][0] == "box.tar"
+
+
+def test_a_worker_that_died_after_its_commit_has_done_its_work(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    task = take(dispatch)
+    ledger.claim(claim(task))
+    assert ledger.commit(commit(task))
+    dispatch.crashed(task, "it died")
+    assert [one.shard for one in dispatch.tally.commits] == ["box.tar"]
+    assert dispatch.next_task() is None and not ledger.claims()
+
+
+def test_a_changed_source_is_left_for_the_next_run(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    dispatch.finished(take(dispatch), Outcome("changed", code="source_changed", message="box.tar changed"))
+    assert dispatch.tally.unfinished == [("box.tar", "box.tar changed")] and not dispatch.waiting
+
+
+def test_storage_errors_are_retried_but_never_quarantined(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    for _ in range(3):
+        dispatch.finished(take(dispatch), Outcome("store", code="store_error", message="down"))
+    assert dispatch.tally.unfinished == [("box.tar", "down")]
+    assert not dispatch.tally.quarantined and not ledger.quarantined()
+    assert planned(ledger).waiting == 1
+
+
+def test_storage_errors_in_a_row_end_the_run(ledger: Ledger) -> None:
+    dispatch = planned(ledger, *(shard(f"{n}.tar") for n in range(9)))
+    for _ in range(STORE_ERRORS_IN_A_ROW - 1):
+        dispatch.finished(take(dispatch), Outcome("store", code="store_error", message="down"))
+    with pytest.raises(StoreError, match="down"):
+        dispatch.finished(take(dispatch), Outcome("store", code="store_error", message="down"))
+
+
+def test_what_no_shard_can_survive_ends_the_run_with_its_own_code(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    with pytest.raises(Fatal, match="full") as raised:
+        dispatch.finished(take(dispatch), Outcome("fatal", message="full", exit_code=2))
+    assert raised.value.exit_code == 2

@@ -1,0 +1,223 @@
+"""Pages in, pages out: the same numbers whatever the tiles, the batch, the strips and the memory."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import forward
+from model.autoencoder import Autoencoder, AutoencoderConfig, apply
+from model.cleaner import Cleaner, DeviceError, Pixels, pick_device
+from model.forward import PageNetwork
+from model.weights import SHIPPED, save_weights
+
+TINY = AutoencoderConfig(shuffle=2, widths=(8, 8, 16))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def random_network(config: AutoencoderConfig = TINY) -> Autoencoder:
+    """A network whose heads say something: an untrained one says nothing."""
+    torch.manual_seed(3)
+    model = Autoencoder(config)
+    with torch.no_grad():
+        for head in (model.gain, model.correction):
+            head.weight.normal_(0, 0.03)
+            assert head.bias is not None
+            head.bias.normal_(0, 0.03)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(random_network(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def blank_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "blank.safetensors"
+    save_weights(Autoencoder(TINY), path)
+    return path
+
+
+def some_page(*shape: int, dtype: type = np.uint8, seed: int = 0) -> Pixels:
+    """Noise in blocks of several sizes: stains as well as strokes."""
+    rng, page = np.random.default_rng(seed), np.zeros(shape)
+    for block in (1, 4, 32):
+        grid = rng.random((shape[0] // block + 1, shape[1] // block + 1, *shape[2:]))
+        page += grid.repeat(block, 0).repeat(block, 1)[: shape[0], : shape[1]] / 3
+    return (page * np.iinfo(dtype).max).astype(dtype)
+
+
+def farthest(a: Pixels, b: Pixels) -> float:
+    """The largest difference, in grey levels of 255."""
+    assert a.shape == b.shape and a.dtype == b.dtype
+    return float(np.abs(a.astype(np.int64) - b).max()) * 255 / np.iinfo(a.dtype).max
+
+
+KINDS = [(np.uint8, ()), (np.uint8, (3,)), (np.uint16, ()), (np.uint16, (3,))]
+
+
+@pytest.mark.parametrize(("dtype", "channels"), KINDS)
+def test_the_result_is_what_the_training_saw(weights: Path, dtype: type, channels: tuple[int, ...]) -> None:
+    page = some_page(90, 71, *channels, dtype=dtype)
+    white = np.iinfo(dtype).max
+    x = torch.from_numpy(page.reshape(1, 90, 71, -1).astype(np.float32)).permute(0, 3, 1, 2) / white
+    x = torch.nn.functional.pad(x, (0, -71 % TINY.stride, 0, -90 % TINY.stride), mode="replicate")
+    with torch.inference_mode():
+        expected = apply(x, *random_network()(x)) * white
+    wanted = expected[0, :, :90, :71].permute(1, 2, 0).numpy().round().astype(dtype).reshape(page.shape)
+    exact = Cleaner(weights, "cpu")
+    exact._network = PageNetwork(random_network(), torch.device("cpu"), torch.float32)
+    assert farthest(exact.clean([page])[0], wanted) <= 255 / white
+    assert farthest(Cleaner(weights, "cpu").clean([page])[0], wanted) <= 1
+    assert farthest(wanted, page) > 20, "the random network changes something"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    page = torch.from_numpy(some_page(301, 83, 3))[None]
+    whole = PageNetwork(random_network(), torch.device("cpu"), dtype)(page)
+    monkeypatch.setattr(forward, "CELLS", 1)
+    strips = PageNetwork(random_network(), torch.device("cpu"), dtype)(page)
+    assert int((whole.int() - strips.int()).abs().max()) <= (0 if dtype == torch.float32 else 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tiled_page_equals_the_untiled_one(weights: Path, kind: tuple[type, tuple[int, ...]]) -> None:
+    page = some_page(500, 700, *kind[1], dtype=kind[0])
+    whole, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
+    assert farthest(whole.clean([page])[0], tiled.clean([page])[0]) <= 1
+
+
+def test_a_tiled_page_equals_the_untiled_one_at_full_depth(tmp_path: Path) -> None:
+    save_weights(random_network(AutoencoderConfig()), tmp_path / "deep.safetensors")
+    _compare_tiles(tmp_path / "deep.safetensors")
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+def test_a_tiled_page_equals_the_untiled_one_with_the_shipped_weights() -> None:
+    _compare_tiles(SHIPPED)
+
+
+def _compare_tiles(path: Path) -> None:
+    page = some_page(900, 1100)
+    whole, tiled = Cleaner(path, "cpu"), Cleaner(path, "cpu", tile=256)
+    assert farthest(whole.clean([page])[0], tiled.clean([page])[0]) <= 1
+
+
+def test_the_reach_is_no_promise_too_much() -> None:
+    model = random_network().double()
+    page = torch.rand(1, 1, 40 * TINY.stride, 40 * TINY.stride, dtype=torch.float64)
+    other = page.clone()
+    row = 20 * TINY.stride
+    other[..., row, row] = 0
+    changed = (apply(page, *model(page)) - apply(other, *model(other)))[0, 0].abs() > 0
+    rows, columns = (torch.nonzero(changed.any(axis)).flatten() for axis in (1, 0))
+    assert row - TINY.reach <= int(rows.min()) and int(rows.max()) <= row + TINY.reach
+    assert row - TINY.reach <= int(columns.min()) and int(columns.max()) <= row + TINY.reach
+
+
+def test_other_pages_of_the_batch_make_no_difference(weights: Path) -> None:
+    pages = [some_page(75, 60, seed=seed) for seed in range(5)]
+    cleaner = Cleaner(weights, "cpu")
+    together, reversed_ = cleaner.clean(pages), cleaner.clean(pages[::-1])
+    for page, one, two in zip(pages, together, reversed_[::-1], strict=True):
+        alone = cleaner.clean([page])[0]
+        assert np.array_equal(alone, one) and np.array_equal(alone, two)
+
+
+SIZES = [(1, 1), (1, 2), (2, 1), (7, 3), (1, 900), (900, 1), (32, 32), (33, 31), (257, 5)]
+
+
+@pytest.mark.parametrize(("dtype", "channels"), KINDS)
+def test_any_size_goes_in_and_comes_out(
+    weights: Path, blank_weights: Path, dtype: type, channels: tuple[int, ...]
+) -> None:
+    busy, idle = Cleaner(weights, "cpu", tile=256), Cleaner(blank_weights, "cpu", tile=256)
+    for size in SIZES:
+        page = some_page(*size, *channels, dtype=dtype)
+        result = busy.clean([page])[0]
+        assert result.shape == page.shape and result.dtype == page.dtype
+        assert np.array_equal(idle.clean([page])[0], page)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_untrained_network_changes_no_bit(blank_weights: Path, dtype: type) -> None:
+    white = np.iinfo(dtype).max
+    every_grey = np.arange(white + 1, dtype=dtype).reshape(-1, 64)
+    paper = np.full((300, 200, 3), white, dtype)
+    cleaner = Cleaner(blank_weights, "cpu")
+    assert np.array_equal(cleaner.clean([every_grey])[0], every_grey)
+    assert np.array_equal(cleaner.clean([paper])[0], paper)
+
+
+def test_pages_may_be_views_and_read_only(weights: Path) -> None:
+    page = some_page(64, 48, 3)
+    view = page[::-1, ::2]
+    view.flags.writeable = False
+    before = page.copy()
+    cleaner = Cleaner(weights, "cpu")
+    assert np.array_equal(cleaner.clean([view])[0], cleaner.clean([view.copy()])[0])
+    assert np.array_equal(page, before)
+
+
+def short_of_memory(
+    monkeypatch: pytest.MonkeyPatch, cleaner: Cleaner, most: int
+) -> Callable[[Sequence[Pixels]], list[Pixels]]:
+    """Let a forward pass of more than `most` pixels fail as CUDA does."""
+    real = cleaner._forward
+
+    def limited(pages: Sequence[Pixels]) -> list[Pixels]:
+        if sum(page.shape[0] * page.shape[1] for page in pages) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(pages)
+
+    monkeypatch.setattr(cleaner, "_forward", limited)
+    return limited
+
+
+def test_out_of_memory_halves_tiles_for_this_process_only(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = some_page(1500, 900)
+    wanted = Cleaner(weights, "cpu").clean([page])[0]
+    cleaner = Cleaner(weights, "cpu")
+    short_of_memory(monkeypatch, cleaner, 700 * 700)
+    assert farthest(cleaner.clean([page])[0], wanted) <= 1
+    assert cleaner.tile == 512
+    assert cleaner.clean([page])[0].shape == page.shape
+    assert cleaner.tile == 512, "what fits once fits again"
+    assert Cleaner(weights, "cpu").tile == 4096
+
+
+def test_out_of_memory_halves_batches_before_tiles(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [some_page(100, 90, seed=seed) for seed in range(5)]
+    cleaner = Cleaner(weights, "cpu")
+    wanted = [cleaner.clean([page])[0] for page in pages]
+    cleaner._batches = True  # as on a GPU
+    short_of_memory(monkeypatch, cleaner, 2 * 100 * 90)
+    got = cleaner.clean(pages)
+    assert all(farthest(a, b) <= 1 for a, b in zip(got, wanted, strict=True))
+    assert cleaner.tile == 4096
+
+
+def test_too_little_memory_for_the_smallest_tile(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaner = Cleaner(weights, "cpu")
+    short_of_memory(monkeypatch, cleaner, 1000)
+    with pytest.raises(DeviceError, match="too little free memory"):
+        cleaner.clean([some_page(300, 300)])
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == torch.device("cpu")
+    with pytest.raises(DeviceError, match="--device auto or cpu"):
+        pick_device("cuda")
