@@ -25,7 +25,9 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DestinationFull(f"No space is left to write {path}: free some, then resume.") from error
+            raise DestinationFull(
+                f"No space is left to write {path}: free some, then run the same command again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
                 f"{path} can't be accessed: {error.strerror}; give this user permission."

@@ -67,4 +67,4 @@ class ProgressBar:
             self._bar.update(self._task, completed=min(progress.bytes_read, self._size), facts=facts)
         elif time.monotonic() - self._logged > LOG_EVERY_S:
             self._logged = time.monotonic()
-            self._console.print(f"{progress.bytes_read / max(1, self._size):.0%}  {facts}")
+            self._console.print(f"{min(1.0, progress.bytes_read / max(1, self._size)):.0%}  {facts}")

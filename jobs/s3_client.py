@@ -51,7 +51,7 @@ _REFUSALS: tuple[tuple[frozenset[str], type[PumiceError], str], ...] = (
     (
         frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}),
         DestinationFull,
-        "No space is left to write {where}: free some, then resume.",
+        "No space is left to write {where}: free some, then run the same command again.",
     ),
 )
 

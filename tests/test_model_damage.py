@@ -45,7 +45,7 @@ def test_no_strength_leaves_the_page_nearly_as_it_is(colour: bool) -> None:
     page = clean_page(colour)
     for seed in range(12):
         change = np.abs(damage(page, np.random.default_rng(seed), page, 0.0).astype(int) - page)
-        assert change.mean() < 4, "a scanner's blur and JPEG are left"
+        assert np.median(change) <= 2 and change.mean() < 10, "a scanner's blur and JPEG are left"
 
 
 def test_strength_darkens() -> None:
@@ -87,7 +87,7 @@ def test_a_one_bit_scan_stays_one_bit_and_keeps_its_shape() -> None:
 def test_show_through_only_darkens() -> None:
     other = clean_page(True)
     factor = dirt._show_through(np.random.default_rng(0), other, 100, 90, 1.0)
-    assert factor.shape == (100, 90) and 0.5 < factor.min() and factor.max() <= 1 + 1e-6
+    assert factor.shape == (100, 90) and factor.min() > 0.5 and factor.max() <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (50, 3), (64, 64)])
