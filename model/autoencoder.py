@@ -118,7 +118,7 @@ class Autoencoder(nn.Module):
     def _stem(self, x: Tensor, *, grey: bool) -> Tensor:
         weight = self.stem.weight
         if grey:
-            weight = torch.stack(weight.chunk(CHANNELS, 1)).sum(0)
+            weight = grey_stem(weight)
         return F.conv2d(x, weight, self.stem.bias, padding=1)
 
 
@@ -127,12 +127,19 @@ def apply(page: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
     return (page * (1 + gain) + correction).clamp(0, 1)
 
 
-def _head(layer: nn.Conv2d, h: Tensor, *, grey: bool) -> Tensor:
-    """A last layer, for grey folded over the three channels."""
+def grey_stem(weight: Tensor) -> Tensor:
+    """The stem's weights (out, 3 cells, 3, 3) for one channel instead of three equal ones."""
+    return torch.stack(weight.chunk(CHANNELS, 1)).sum(0)
+
+
+def grey_head(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """A head's weights and bias for the mean of its three channels."""
     weight, bias = layer.weight, _bias(layer)
-    if grey:
-        weight = torch.stack(weight.chunk(CHANNELS)).mean(0)
-        bias = torch.stack(bias.chunk(CHANNELS)).mean(0)
+    return torch.stack(weight.chunk(CHANNELS)).mean(0), torch.stack(bias.chunk(CHANNELS)).mean(0)
+
+
+def _head(layer: nn.Conv2d, h: Tensor, *, grey: bool) -> Tensor:
+    weight, bias = grey_head(layer) if grey else (layer.weight, _bias(layer))
     return F.conv2d(h, weight, bias, padding=1)
 
 

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from model.autoencoder import apply
+from model.forward import PageNetwork
 from model.weights import load_weights
 
 log = logging.getLogger(__name__)
@@ -67,8 +65,9 @@ class Cleaner:
         self.dtype = _fast_dtype(self.device)
         model = load_weights(weights)
         self.stride, self.reach = model.config.stride, model.config.reach
-        model = model.to(self.device, self.dtype)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = PageNetwork(model, self.device, self.dtype)
+        # A CPU gains nothing from batches, and its kernels might round differently for another size of them.
+        self._batches = self.device.type != "cpu"
         self.tile = tile
 
     def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
@@ -83,22 +82,25 @@ class Cleaner:
         Raises:
             DeviceError: not even the smallest tile fits into the device's memory.
         """
-        while True:
-            try:
-                if len(pages) > 1 and max(pages[0].shape[:2]) <= self.tile:
-                    return self._forward(pages)
-                return [self._by_tiles(page) for page in pages]
-            except torch.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                if len(pages) > 1:
-                    half = len(pages) // 2
-                    return [*self.clean(pages[:half]), *self.clean(pages[half:])]
-                if self.tile // 2 < SMALLEST_TILE:
-                    raise DeviceError(
-                        "the device has too little free memory even for a small tile"
-                    ) from error
-                self.tile //= 2
-                log.warning("out of device memory: tiles are now %d pixels", self.tile)
+        while (cleaned := self._attempt(pages)) is None:
+            torch.cuda.empty_cache()
+            if len(pages) > 1:
+                half = len(pages) // 2
+                return [*self.clean(pages[:half]), *self.clean(pages[half:])]
+            if self.tile // 2 < SMALLEST_TILE:
+                raise DeviceError("the device has too little free memory even for a small tile")
+            self.tile //= 2
+            log.warning("out of device memory: tiles are now %d pixels", self.tile)
+        return cleaned
+
+    def _attempt(self, pages: Sequence[Pixels]) -> list[Pixels] | None:
+        """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
+        try:
+            if self._batches and max(pages[0].shape[:2]) <= self.tile:
+                return self._forward(pages)
+            return [self._by_tiles(page) for page in pages]
+        except torch.OutOfMemoryError:
+            return None
 
     def _by_tiles(self, page: Pixels) -> Pixels:
         height, width = page.shape[:2]
@@ -115,26 +117,12 @@ class Cleaner:
 
     def _spans(self, length: int) -> Iterator[tuple[int, int]]:
         """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
-        step = self.tile // self.stride * self.stride
+        step = max(self.tile // self.stride, 1) * self.stride
         starts = range(0, length, step)
         return ((start, min(start + step, length)) for start in starts)
 
-    @torch.inference_mode()
     def _forward(self, pages: Sequence[Pixels]) -> list[Pixels]:
-        white = np.iinfo(pages[0].dtype).max
-        x = self._tensor(pages)
-        height, width = x.shape[-2:]
-        padding = (0, -width % self.stride, 0, -height % self.stride)
-        predicted = self.model(F.pad(x, padding, mode="replicate").to(self.dtype))
-        # The page itself stays in float32: bfloat16 holds what changes it, not its 256 greys.
-        gain, correction = (part[..., :height, :width].float() for part in predicted)
-        cleaned = apply(x, gain, correction).mul_(white).round_()
-        array = cleaned.permute(0, 2, 3, 1).to("cpu").numpy().astype(pages[0].dtype)
-        return [page[..., 0] if page.shape[-1] == 1 else page for page in array]
-
-    def _tensor(self, pages: Sequence[Pixels]) -> Tensor:
-        """(N, C, H, W) float32 in 0..1 on the device, channels last."""
+        # np.stack copies: what torch gets is writable and contiguous whatever the pages are.
         stack = np.stack([page if page.ndim > 2 else page[..., None] for page in pages])  # noqa: PLR2004
-        tensor = torch.from_numpy(stack).to(self.device).permute(0, 3, 1, 2)
-        white = np.iinfo(pages[0].dtype).max
-        return tensor.to(torch.float32, memory_format=torch.channels_last).div_(white)
+        array = self._network(torch.from_numpy(stack).to(self.device)).to("cpu").numpy()
+        return [page[..., 0] if pages[0].ndim == 2 else page for page in array]  # noqa: PLR2004

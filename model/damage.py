@@ -18,6 +18,9 @@ from model.paper import Plane, fractal_noise, grain, line_distance, smooth_noise
 Page: TypeAlias = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB, 0 black to 255 white."""
 
+Mark: TypeAlias = Callable[[Generator, int, int], Plane]
+"""Draws the share of light (H, W) that a mark takes away; negative where it shines."""
+
 
 def damage(page: Page, rng: Generator, other: Page | None = None, strength: float = 1.0) -> Page:
     """Damage a clean page.
@@ -82,10 +85,10 @@ def _paper(rng: Generator, height: int, width: int, strength: float) -> Plane:
     return light
 
 
-def _draw_marks(rng: Generator) -> list[Callable[[Generator, int, int], Plane]]:
-    kinds = [_stain, _ring, _fold, _crease, _wrinkled, _blotches, _border]
+def _draw_marks(rng: Generator) -> list[Mark]:
+    kinds: list[Mark] = [_stain, _ring, _fold, _crease, _wrinkled, _blotches, _border]
     odds = [0.45, 0.4, 0.3, 0.35, 0.3, 0.25, 0.12]
-    marks: list[Callable[[Generator, int, int], Plane]] = []
+    marks: list[Mark] = []
     for kind, odd in zip(kinds, odds, strict=True):
         if rng.random() < odd:
             marks += [kind] * int(rng.integers(1, 4) if kind in (_stain, _ring, _crease) else 1)

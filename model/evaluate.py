@@ -1,6 +1,7 @@
 """Score a cleaner on pairs and on clean pages, as `pumice evaluate` and a card's scores do."""
 
-from collections.abc import Callable, Iterable
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -66,10 +67,22 @@ def score_pairs(
     return scores
 
 
-def total(scores: list[PairScore]) -> PairScore:
-    """The mean of the pages' errors (each page counts the same, as NoisyOffice's literature does)."""
-    before = float(np.mean([s.rmse_before for s in scores]))
-    return PairScore("all", before, float(np.mean([s.rmse_after for s in scores])))
+def total(scores: Sequence[PairScore], name: str = "all") -> PairScore:
+    """The mean of the pages' errors (each page counts the same, as NoisyOffice's literature does).
+
+    Raises:
+        ValueError: there are no scores.
+    """
+    if not scores:
+        raise ValueError(f"no pages to take the mean of in {name!r}")
+    before, after = ([getattr(s, field) for s in scores] for field in ("rmse_before", "rmse_after"))
+    return PairScore(name, float(np.mean(before)), float(np.mean(after)))
+
+
+def by_pattern(scores: Sequence[PairScore], patterns: Sequence[str]) -> list[PairScore]:
+    """The total of each glob pattern that matches the names of some pages, named after it."""
+    groups = {p: [s for s in scores if fnmatch.fnmatch(s.name, p)] for p in patterns}
+    return [total(group, pattern) for pattern, group in groups.items() if group]
 
 
 def score_clean(cleaner: Cleaner, pages: Iterable[Page]) -> list[CleanScore]:

@@ -60,9 +60,7 @@ def render_page(
     y = margin
     while y < height - margin:
         block = str(rng.choice(list(_PAINTERS), p=[0.62, 0.14, 0.12, 0.06, 0.06]))
-        painter = {"text": _text, "heading": _heading, "table": _table, "picture": _picture, "rule": _rule}[
-            block
-        ]
+        painter = _PAINTERS[block]
         y += painter(rng, sheet, (margin, y, width - margin, height - margin), dpi, fonts) + int(
             dpi * rng.uniform(0.05, 0.3)
         )

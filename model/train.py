@@ -8,6 +8,7 @@ A checkpoint every few hundred steps lets the same command continue; batches are
 """
 
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,8 +25,8 @@ from model.autoencoder import Autoencoder, AutoencoderConfig, apply
 from model.data import Patches
 from model.weights import load_weights, save_weights
 
-CHECKPOINT_EVERY = 250
 LOG_EVERY = 50
+CHECKPOINT_EVERY = 5 * LOG_EVERY  # a multiple: only where the log stands can a training be continued
 _PARTS = ("model", "ema", "optimizer", "schedule")
 
 
@@ -45,6 +46,8 @@ class TrainConfig:
     ema: float = 0.998
     network: AutoencoderConfig = AutoencoderConfig()
 
+
+_Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 Progress = Callable[[int, float], None]
 """Called with the step and the mean loss since the last call."""
@@ -70,30 +73,25 @@ def train(
         WeightsError: `init` holds no usable weights.
     """
     out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    weights = out / "weights.safetensors"
+    if init and weights.exists() and weights.samefile(init):
+        raise TrainingFault(f"training would overwrite {init}, which it starts from: name another --out")
     torch.manual_seed(config.seed)
     model = load_weights(init).train() if init else Autoencoder(config.network)
-    model = _channels_last(model.to(device))
-    state = _State(model, config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    state = _State(_channels_last(model.to(device)), config)
     first = state.restore(out / "checkpoint.pt")
-    total, since = 0.0, 0
-    for step, (noisy, clean) in _ahead(data, first, config.steps):
-        total += state.step(_to(noisy, device), _to(clean, device))
-        since += 1
-        done = step + 1
-        if done % LOG_EVERY == 0 or done == config.steps:
-            if not np.isfinite(total):
-                raise TrainingFault(f"the loss is not a number at step {done}: lower the learning rate")
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps({"step": done, "loss": total / since}) + "\n")
-            if progress:
-                progress(done, total / since)
-            total, since = 0.0, 0
+    _forget_after(out / "log.jsonl", first)
+    for done, loss in state.run(_ahead(data, first, config.steps), device):
+        if not np.isfinite(loss):
+            raise TrainingFault(f"the loss is not a number at step {done}: lower the learning rate")
+        with (out / "log.jsonl").open("a") as log:
+            log.write(json.dumps({"step": done, "loss": loss}) + "\n")
+        if progress:
+            progress(done, loss)
         if done % CHECKPOINT_EVERY == 0 or done == config.steps:
             state.save(out / "checkpoint.pt", done)
-    weights = out / "weights.safetensors"
-    save_weights(state.averaged(), weights)
-    return weights
+    return save_weights(state.averaged(), weights)
 
 
 class _State:
@@ -108,6 +106,15 @@ class _State:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05
         )
+
+    def run(self, batches: Iterator[tuple[int, _Batch]], device: torch.device) -> Iterator[tuple[int, float]]:
+        """Learn from the batches; every so often the number of steps done and the mean loss since."""
+        losses = []
+        for step, (noisy, clean) in batches:
+            losses.append(self.step(_to(noisy, device), _to(clean, device)))
+            if (step + 1) % LOG_EVERY == 0 or step + 1 == self.config.steps:
+                yield step + 1, sum(losses) / len(losses)
+                losses.clear()
 
     def step(self, noisy: Tensor, clean: Tensor) -> float:
         device = noisy.device.type
@@ -136,12 +143,24 @@ class _State:
     def restore(self, path: Path) -> int:
         if not path.exists():
             return 0
-        saved = torch.load(path, weights_only=True)
-        if saved["config"] != json.dumps(asdict(self.config)):
-            raise TrainingFault(f"{path.parent} holds a training with other settings: name another --out")
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(saved[name])
-        return int(saved["step"])
+        try:
+            saved = torch.load(path, weights_only=True)
+            if saved["config"] != json.dumps(asdict(self.config)):
+                raise TrainingFault(f"{path.parent} holds a training with other settings: name another --out")
+            for name in _PARTS:
+                getattr(self, name).load_state_dict(saved[name])
+            return int(saved["step"])
+        except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, TrainingFault):
+                raise
+            raise TrainingFault(f"{path} can't be continued: remove it or name another --out") from error
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Drop what a training logged after the checkpoint from which it is continued."""
+    if log.exists():
+        lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
+        log.write_text("".join(f"{line}\n" for line in lines))
 
 
 def restoration_loss(output: Tensor, clean: Tensor, config: TrainConfig) -> Tensor:
@@ -167,9 +186,6 @@ def _channels_last(model: Autoencoder) -> Autoencoder:
 def _to(batch: NDArray[np.uint8], device: torch.device) -> Tensor:
     tensor = torch.from_numpy(batch).to(device).to(torch.float32, memory_format=torch.channels_last)
     return tensor / 255
-
-
-_Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def _ahead(data: Patches, first: int, last: int) -> Iterator[tuple[int, _Batch]]:

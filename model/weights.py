@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor
 
 from model.autoencoder import Autoencoder, AutoencoderConfig
 
@@ -27,16 +27,33 @@ class WeightsError(ValueError):
     """The file holds no weights that this version can use; the sentence says why and what to do."""
 
 
-def save_weights(model: Autoencoder, path: Path) -> None:
+def save_weights(model: Autoencoder, path: Path) -> Path:
     """Write float32 safetensors with the network's shape in its metadata, whole or not at all.
+
+    Returns:
+        The path, for the caller to hand on.
 
     Raises:
         OSError: the folder can't be written.
     """
     tensors = {name: t.detach().float().cpu().contiguous() for name, t in model.state_dict().items()}
+    metadata = {"architecture": ARCHITECTURE, "config": json.dumps(asdict(model.config))}
     partial = path.with_suffix(".part")
-    save_file(tensors, partial, {"architecture": ARCHITECTURE, "config": json.dumps(asdict(model.config))})
-    partial.replace(path)
+    # Not save_file: its files are readable by their owner alone.
+    partial.write_bytes(_in_one_order(save(tensors, metadata)))
+    return partial.replace(path)
+
+
+def _in_one_order(content: bytes) -> bytes:
+    """Safetensors with a sorted header.
+
+    The library's order of metadata is random, but a file's hash is part of the recipe: equal weights should
+    be equal files.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # as the library does, so that tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def load_weights(path: Path) -> Autoencoder:
@@ -46,28 +63,37 @@ def load_weights(path: Path) -> Autoencoder:
         WeightsError: the file is missing, unreadable, no safetensors, too large or of another architecture.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_WEIGHTS_BYTES:
-            raise WeightsError(f"weights {path} are {size} bytes, more than Pumice's can be; check --model")
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("architecture") != ARCHITECTURE:
-                found = metadata.get("architecture", "unknown")
-                raise WeightsError(
-                    f"weights {path} are of architecture {found!r}, this version runs {ARCHITECTURE!r}: "
-                    "train them again with `pumice train` or use the shipped ones"
-                )
-            model = Autoencoder(_config_of(metadata))
-            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        tensors, metadata = _read(path)
+        model = Autoencoder(_config_of(metadata))
+        model.load_state_dict(tensors)
     except OSError as error:
         raise WeightsError(f"can't read weights {path}: {error.strerror or error}; check --model") from error
-    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (SafetensorError, ValueError, TypeError, LookupError, OverflowError, RuntimeError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path} holds no usable weights ({_first_line(error)}); check --model") from error
-    if not all(torch.isfinite(t).all() for t in model.state_dict().values()):
-        raise WeightsError(f"weights {path} hold numbers that are not finite: train them again")
+        raise WeightsError(f"{path} holds no usable weights ({_reason(error)}); check --model") from error
     return model.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors, all finite floats, and the metadata of our architecture."""
+    size = path.stat().st_size
+    if not path.is_file():
+        raise WeightsError(f"{path} is no file; --model takes a .safetensors file")
+    if size > MAX_WEIGHTS_BYTES:
+        raise WeightsError(f"weights {path} are {size} bytes, more than Pumice's can be; check --model")
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+        found = metadata.get("architecture", "unknown")
+        if found != ARCHITECTURE:
+            raise WeightsError(
+                f"weights {path} are of architecture {found!r}, this version runs {ARCHITECTURE!r}: "
+                "train them again with `pumice train` or use the shipped ones"
+            )
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if not all(t.is_floating_point() and t.isfinite().all() for t in tensors.values()):
+        raise WeightsError(f"weights {path} hold numbers that are not finite: train them again")
+    return tensors, metadata
 
 
 def _config_of(metadata: dict[str, str]) -> AutoencoderConfig:
@@ -75,8 +101,10 @@ def _config_of(metadata: dict[str, str]) -> AutoencoderConfig:
     return AutoencoderConfig(shuffle=int(raw["shuffle"]), widths=tuple(int(w) for w in raw["widths"]))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+def _reason(error: Exception) -> str:
+    """An error in a few words; torch puts the first tensor that doesn't fit on the second line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(line.strip() for line in lines[:2])[:160].rstrip(" .")
 
 
 def fingerprint(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""`scripts/bench speed` and `scripts/bench memory`: what the job costs beside what its parts cost.
+"""`scripts/bench speed|memory|scores`: what the job costs beside its parts, and the shipped weights' scores.
 
 speed: A4 pages at 300 dpi (JPEG, PNG, G4) in a few tars. The floor is the time of decode, network and encode
 alone, one stage after the other, each with all cores; it is measured before and after the job, in one run,
@@ -6,11 +6,14 @@ because machines drift. The ratio floor / job says how much the job adds.
 
 memory: one tar of about 2 GB of uncompressed A4 pages through one cleaner, its memory sampled all the while.
 
-Both write their figures into README.md between their markers, and name the machine.
+scores: the table of the shipped weights' card, which `pumice train` wrote.
+
+All write their figures into README.md between their markers, and name the machine.
 """
 
 import argparse
 import io
+import json
 import os
 import platform
 import re
@@ -35,7 +38,7 @@ from jobs.plan import Plan
 from model.cleaner import Cleaner
 from model.damage import damage, damage_bitonal
 from model.render import render_page
-from model.weights import SHIPPED
+from model.weights import SHIPPED, card_path
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
@@ -224,6 +227,28 @@ def memory(megabytes: int) -> str:
     )
 
 
+def scores() -> str:
+    """The scores of the shipped weights, from their card; a Markdown table."""
+    card = json.loads(card_path(SHIPPED).read_text())
+    lines = [
+        "| pages never trained on | RMSE before (0-1) | after | PSNR before | after |",
+        "|---|---|---|---|---|",
+    ]
+    for name, score in card["scores"].items():
+        if "rmse_after" in score:
+            lines.append(
+                f"| {name} | {score['rmse_before']:.3f} | {score['rmse_after']:.3f} "
+                f"| {score['psnr_before']:.1f} dB | {score['psnr_after']:.1f} dB |"
+            )
+    clean = card["scores"]["clean pages"]
+    return "\n".join(lines) + (
+        f"\n\nClean pages come back clean: {clean['pages']} drawn pages changed by "
+        f"{clean['mean_change_grey_levels']:.2f} of 255 grey levels in the mean; of {clean['strokes']:,} "
+        f"strokes {clean['strokes_lost']} were lost. {card['parameters']:,} parameters; "
+        f"`{card['command']}`, scored by the same command on {machine()}."
+    )
+
+
 def machine() -> str:
     """The machine, in words."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -241,11 +266,16 @@ def write(marker: str, text: str) -> None:
 def main() -> None:
     """Parse, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory"])
+    parser.add_argument("what", choices=["speed", "memory", "scores"])
     parser.add_argument("--pages", type=int, default=120)
     parser.add_argument("--megabytes", type=int, default=2000)
     given = parser.parse_args()
-    text = speed(given.pages) if given.what == "speed" else memory(given.megabytes)
+    measures = {
+        "speed": lambda: speed(given.pages),
+        "memory": lambda: memory(given.megabytes),
+        "scores": scores,
+    }
+    text = measures[given.what]()
     print(text)
     write(given.what, text)
 
