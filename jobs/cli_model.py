@@ -17,7 +17,7 @@ from rich.table import Table
 from jobs.errors import InputError, PumiceError
 from model.cleaner import Cleaner, DeviceError
 from model.data import DataFault, Pair, Patches, hold_out, load_clean_pages, load_pairs, render_pages
-from model.evaluate import PairScore, score_clean, score_pairs, total
+from model.evaluate import PairScore, by_pattern, score_clean, score_pairs, total
 from model.train import TrainConfig, TrainingFault, train
 from model.weights import ARCHITECTURE, SHIPPED, WeightsError, fingerprint, load_weights, save_card
 
@@ -115,18 +115,18 @@ def _card(weights: Path, config: TrainConfig, folders: Sequence[Path]) -> dict[s
 
 def _scores(cleaner: Cleaner, held: Sequence[Pair], patterns: Sequence[str]) -> dict[str, Any]:
     """Errors on each kind of held-out pairs, and what happens to clean pages."""
-    scores: dict[str, Any] = {}
-    for pattern in patterns:
-        _, chosen = hold_out(held, [pattern])
-        scores[f"pairs held out by {pattern}"] = _as_dict(total(score_pairs(cleaner, chosen)))
-    rng = np.random.default_rng(CHECK_SEED)
-    clean = score_clean(cleaner, render_pages(rng, CHECK_PAGES))
-    scores["clean pages"] = {
-        "pages": len(clean),
-        "mean_change_grey_levels": round(float(np.mean([score.mean_change for score in clean])), 4),
-        "strokes": sum(score.strokes for score in clean),
-        "strokes_lost": sum(score.strokes_lost for score in clean),
-    }
+    totals = by_pattern(score_pairs(cleaner, held), patterns)
+    scores: dict[str, Any] = {f"pairs held out by {score.name}": _as_dict(score) for score in totals}
+    for name, pictures in (("clean pages", False), ("clean pages, some with photographs", True)):
+        pages = render_pages(np.random.default_rng(CHECK_SEED), CHECK_PAGES, pictures)
+        clean = score_clean(cleaner, pages)
+        scores[name] = {
+            "pages": len(clean),
+            "mean_change_grey_levels": round(float(np.mean([score.mean_change for score in clean])), 4),
+            "largest_change_of_a_page": round(max(score.mean_change for score in clean), 4),
+            "strokes": sum(score.strokes for score in clean),
+            "strokes_lost": sum(score.strokes_lost for score in clean),
+        }
     return scores
 
 

@@ -129,14 +129,16 @@ def _plane(bitmap: "pypdfium2.PdfBitmap") -> Page:
     return np.asarray(bitmap.to_numpy(), np.uint8).reshape(bitmap.height, -1)[:, : bitmap.width].copy()
 
 
-def render_pages(rng: Generator, count: int) -> list[Page]:
+def render_pages(rng: Generator, count: int, pictures: bool = True) -> list[Page]:
     """Pages drawn by our own code at 150 to 300 dpi, half of them in colour."""
     fonts = system_fonts()
     pages = []
     for index in range(count):
         dpi = float(rng.uniform(150, 300))
         side = int(4.5 * dpi)
-        pages.append(render_page(rng, side, side, dpi, fonts=fonts, colour=index % 2 == 1))
+        colour = index % 2 == 1
+        page = render_page(rng, side, side, dpi, fonts=fonts, colour=colour, pictures=pictures)
+        pages.append(page)
     return pages
 
 

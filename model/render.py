@@ -40,7 +40,14 @@ def system_fonts() -> list[Path]:
 
 
 def render_page(
-    rng: Generator, height: int, width: int, dpi: float, *, fonts: Sequence[Path] = (), colour: bool = False
+    rng: Generator,
+    height: int,
+    width: int,
+    dpi: float,
+    *,
+    fonts: Sequence[Path] = (),
+    colour: bool = False,
+    pictures: bool = True,
 ) -> Page:
     """Draw one clean page.
 
@@ -51,6 +58,7 @@ def render_page(
         dpi: decides the sizes of letters, rules and margins.
         fonts: font files to choose from besides the built-in face.
         colour: stamps, highlights and signatures have colours, and the page three channels.
+        pictures: some pages bear photographs.
 
     Returns:
         (H, W) or (H, W, 3) uint8, white 255 where there is nothing.
@@ -59,7 +67,8 @@ def render_page(
     margin = int(dpi * rng.uniform(0.05, 0.9) * min(1.0, width / (6 * dpi)))
     y = margin
     while y < height - margin:
-        block = str(rng.choice(list(_PAINTERS), p=[0.62, 0.14, 0.12, 0.06, 0.06]))
+        odds = [0.62, 0.14, 0.12, 0.06, 0.06] if pictures else [0.68, 0.14, 0.12, 0, 0.06]
+        block = str(rng.choice(list(_PAINTERS), p=odds))
         painter = _PAINTERS[block]
         y += painter(rng, sheet, (margin, y, width - margin, height - margin), dpi, fonts) + int(
             dpi * rng.uniform(0.05, 0.3)

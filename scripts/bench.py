@@ -240,13 +240,19 @@ def scores() -> str:
                 f"| {name} | {score['rmse_before']:.3f} | {score['rmse_after']:.3f} "
                 f"| {score['psnr_before']:.1f} dB | {score['psnr_after']:.1f} dB |"
             )
-    clean = card["scores"]["clean pages"]
-    return "\n".join(lines) + (
-        f"\n\nClean pages come back clean: {clean['pages']} drawn pages changed by "
-        f"{clean['mean_change_grey_levels']:.2f} of 255 grey levels in the mean; of {clean['strokes']:,} "
-        f"strokes {clean['strokes_lost']} were lost. {card['parameters']:,} parameters; "
-        f"`{card['command']}`, scored by the same command on {machine()}."
-    )
+    lines += ["", "| clean pages, which are to stay so | mean change of 255 | worst page | strokes | lost |"]
+    lines += ["|---|---|---|---|---|"]
+    for name, score in card["scores"].items():
+        if "strokes" in score:
+            lines.append(
+                f"| {score['pages']} {name} | {score['mean_change_grey_levels']:.2f} "
+                f"| {score['largest_change_of_a_page']:.2f} | {score['strokes']:,} | {score['strokes_lost']} |"
+            )
+    lines += [
+        "",
+        f"{card['parameters']:,} parameters; made and scored by `{card['command']}` on {machine()}.",
+    ]
+    return "\n".join(lines)
 
 
 def machine() -> str:
