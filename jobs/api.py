@@ -111,7 +111,8 @@ def clean(
         if dispatch.waiting:
             spec = WorkerSpec(from_.url, to.url, recipe, options.device, threads=1)
             to.create(weights_key(recipe), weights)
-            _run(dispatch, spec, options, _guarded(watcher, lease))
+            shards = plan.done + len(plan.todo)
+            _run(dispatch, spec, options, shards, _guarded(watcher, lease))
     return _summary(run_id, plan, dispatch.tally, time.monotonic() - begun)
 
 
@@ -168,12 +169,13 @@ def _run(
     dispatch: Dispatch,
     spec: WorkerSpec,
     options: CleanOptions,
+    shards: int,
     watch: Callable[[Progress], None],
 ) -> None:
     from jobs.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
 
     with Cluster(options) as cluster:
-        cluster.run(dispatch, spec, dispatch.waiting, watch)
+        cluster.run(dispatch, spec, shards, watch)
 
 
 def _guarded(watcher: Watcher, lease: Lease) -> Callable[[Progress], None]:

@@ -16,7 +16,6 @@ from jobs.errors import InputError
 from jobs.feed import SHARDS_IN_FLIGHT, Cleaner, Feed, Watch
 from jobs.worker import Worker, WorkerSpec
 
-CPUS_PER_ACTOR = 2
 OBJECT_STORE_BYTES = 100 * 2**20
 """Only keys travel through Ray."""
 
@@ -57,7 +56,8 @@ class Cluster:
         Args:
             dispatch: the queue; it is told how attempts end.
             spec: what workers are told; device and threads are filled in here.
-            shards: how many there are, so that no more actors are started than are of use.
+            shards: how many the source has, done ones too: no more actors are started than are of use, and
+                what one gets of the machine is the same in a run that goes on where another stopped.
             watch: told of the progress, about twice a second; what it raises ends the work.
 
         Raises:
@@ -73,9 +73,10 @@ class Cluster:
     def _start(self, spec: WorkerSpec, shards: int) -> list[Cleaner]:
         gpu = self._gpus > 0 and self._options.device != "cpu"
         share = self._options.gpus_per_actor if gpu else 0.0
-        fitting = int(self._gpus / share) if gpu else max(1, self._cpus // CPUS_PER_ACTOR)
-        count = max(1, min(fitting, -(-shards // SHARDS_IN_FLIGHT)))
-        threads = max(1, self._cpus // fitting) if gpu else min(CPUS_PER_ACTOR, self._cpus)
+        # On CPUs one thread each costs least: every operation of several waits for the slowest of them.
+        fitting = int(self._gpus / share) if gpu else self._cpus
+        count = max(1, min(fitting, shards))
+        threads = max(1, self._cpus // (fitting if gpu else count))
         spec = replace(spec, device="cuda" if gpu else "cpu", threads=threads)
         actor = ray.remote(Worker).options(
             num_cpus=threads,
@@ -84,8 +85,7 @@ class Cluster:
             max_task_retries=0,
             max_concurrency=SHARDS_IN_FLIGHT + 1,
         )
-        handles = [actor.remote(spec) for _ in range(count)]
-        return [Cleaner(handle) for handle in handles]
+        return [Cleaner(actor.remote(spec)) for _ in range(count)]
 
 
 def _connect(address: str | None) -> None:

@@ -9,7 +9,6 @@ moments (`--kills`): the end must be the same, byte for byte.
 import argparse
 import hashlib
 import io
-import os
 import random
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 from jobs.places import open_store
 from jobs.store import LEDGER, Store
 from tests.processes import descendants
-from tests.s3_server import serve_s3
+from tests.s3_server import BUCKET, serve_s3
 
 PUMICE = str(Path(sys.executable).parent / "pumice")
 
@@ -169,7 +168,7 @@ def main() -> None:
         expected = digests(open_store(str(undisturbed)))
         print("S3 to S3")
         with serve_s3(root / "s3"):
-            url = f"s3://pumice/{os.getpid()}"
+            url = f"s3://{BUCKET}/acceptance"
             upload(source, open_store(f"{url}/source"))
             clean(f"{url}/source", f"{url}/cleaned")
             assert digests(open_store(f"{url}/cleaned")) == expected

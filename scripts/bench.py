@@ -246,7 +246,8 @@ def scores() -> str:
         if "strokes" in score:
             lines.append(
                 f"| {score['pages']} {name} | {score['mean_change_grey_levels']:.2f} "
-                f"| {score['largest_change_of_a_page']:.2f} | {score['strokes']:,} | {score['strokes_lost']} |"
+                f"| {score['largest_change_of_a_page']:.2f} | {score['strokes']:,} "
+                f"| {score['strokes_lost']} |"
             )
     lines += [
         "",
