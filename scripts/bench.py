@@ -237,7 +237,7 @@ def scores() -> str:
     for name, score in card["scores"].items():
         if "rmse_after" in score:
             lines.append(
-                f"| {name} | {score['rmse_before']:.3f} | {score['rmse_after']:.3f} "
+                f"| `{name}` | {score['rmse_before']:.3f} | {score['rmse_after']:.3f} "
                 f"| {score['psnr_before']:.1f} dB | {score['psnr_after']:.1f} dB |"
             )
     lines += ["", "| clean pages, which are to stay so | mean change of 255 | worst page | strokes | lost |"]

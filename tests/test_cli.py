@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,35 @@ def test_a_config_file_gives_options_and_is_checked(archive: Path, tmp_path: Pat
 def test_a_destination_without_permission(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o555)
     is_refused(["clean", str(archive), str(tmp_path / "locked" / "cleaned")], "can't be written")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of three megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(small_disk: Path, tmp_path: Path) -> None:
+    make_archive(tmp_path / "source", dpi=100)
+    words = ["clean", str(tmp_path / "source"), str(small_disk / "cleaned")]
+    told = pumice(*words)
+    assert told.returncode == 1, told.stderr
+    assert "No space is left" in told.stderr and "Traceback" not in told.stderr
+    whole = {"letters.tar", "minutes.zip", "receipt.jpg", "broken.png"}
+    shown = {path.name for path in (small_disk / "cleaned").rglob("*") if path.name in whole}
+    assert shown < whole
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    assert pumice(*words).returncode == 3
+    assert whole <= {path.name for path in (small_disk / "cleaned").rglob("*")}
+    assert not list((small_disk / "cleaned").rglob(".pumice-*"))
 
 
 def test_s3_faults_are_one_sentence(archive: Path, s3_url: str) -> None:
