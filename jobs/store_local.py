@@ -4,13 +4,12 @@ import errno
 import io
 import os
 import stat
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from jobs.errors import DestinationFull, InputError, SourceChanged, StagedGone, StoreError
+from jobs.errors import InputError, SourceChanged, StagedGone, StoreError
 from jobs.keys import checked, checked_prefix, shown
 from jobs.local_io import (
     LocalUpload,
@@ -22,6 +21,7 @@ from jobs.local_io import (
     translated,
     write_temp,
 )
+from jobs.probe import prove_create
 from jobs.store import LEDGER, ObjectInfo, Staged
 from jobs.walk import describe, walk
 
@@ -177,18 +177,11 @@ class LocalStore:
             InputError: it is a file, can't be written, or has no conditional create.
         """
         self._has_root()
-        key = f"{LEDGER}/probe/{uuid.uuid4().hex}"
-        try:
-            first, second = self.create(key, b"first"), self.create(key, b"second")
-            self.delete(key)
-        except DestinationFull:
-            raise
-        except StoreError as error:
-            raise InputError(f"The folder {self._root} can't be written. {error}") from error
-        if not first or second:
-            raise InputError(
-                f"The file system of {self._root} lets two writers create one file: choose another."
-            )
+        prove_create(
+            self,
+            f"The folder {self._root} can't be written.",
+            f"The file system of {self._root} lets two writers create one file: choose another.",
+        )
 
     def _path(self, key: str) -> Path:
         return self._root / checked(key)

@@ -4,7 +4,6 @@ import io
 import random
 import re
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
@@ -12,11 +11,12 @@ from typing import BinaryIO
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from jobs.errors import DestinationFull, InputError, SourceChanged, StagedGone, StoreError
+from jobs.errors import InputError, SourceChanged, StagedGone, StoreError
 from jobs.keys import checked, checked_prefix, safe, shown
+from jobs.probe import prove_create
 from jobs.s3_client import MISSING, Translator, client, code_of
 from jobs.s3_io import BREAKS_ALLOWED, PAUSE_S, RangeReader, S3Upload, abort_upload
-from jobs.store import LEDGER, ObjectInfo, Staged
+from jobs.store import ObjectInfo, Staged
 
 READ_BUFFER = 8 << 20
 CONFLICTS_ALLOWED = 8
@@ -181,19 +181,12 @@ class S3Store:
         Raises:
             InputError: the bucket can't be written, or the service ignores the condition.
         """
-        key = f"{LEDGER}/probe/{uuid.uuid4().hex}"
-        try:
-            first, second = self.create(key, b"first"), self.create(key, b"second")
-            self.delete(key)
-        except DestinationFull:
-            raise
-        except StoreError as error:
-            raise InputError(f"{self.url} can't be used as a destination. {error}") from error
-        if not first or second:
-            raise InputError(
-                f"{self.url} ignores conditional puts (If-None-Match), without which two runs could "
-                "overwrite each other: use a store that honours them, such as AWS S3 or SeaweedFS."
-            )
+        prove_create(
+            self,
+            f"{self.url} can't be used as a destination.",
+            f"{self.url} ignores conditional puts (If-None-Match), without which two runs could "
+            "overwrite each other: use a store that honours them, such as AWS S3 or SeaweedFS.",
+        )
 
     def _where(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + checked(key)}

@@ -7,7 +7,6 @@ moments (`--kills`): the end must be the same, byte for byte.
 """
 
 import argparse
-import hashlib
 import io
 import random
 import signal
@@ -28,6 +27,7 @@ from jobs.places import open_store
 from jobs.store import LEDGER, Store
 from tests.processes import descendants
 from tests.s3_server import BUCKET, serve_s3
+from tests.samples import digests
 
 PUMICE = str(Path(sys.executable).parent / "pumice")
 
@@ -109,15 +109,6 @@ def check(source: Store, destination: Store, reports: Path) -> None:
     print(f"  {len(before)} files in, {len(after)} out, in the same order; {len(rows)} rows, one a page")
     print(f"  {pages} pages outside hostile.zip kept their format, size, mode and dpi, and have one row each")
     print(f"  {kept} files are byte for byte the source's; rows: {dict(statuses)}")
-
-
-def digests(store: Store) -> dict[str, str]:
-    """sha256 of every object."""
-    found = {}
-    for info in store.list():
-        with store.open(info) as stream:
-            found[info.key] = hashlib.sha256(stream.read()).hexdigest()
-    return found
 
 
 def clean(source: str, destination: str) -> float:

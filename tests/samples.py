@@ -1,5 +1,6 @@
 """Pages, archives and a workshop to clean them in, made by code."""
 
+import hashlib
 import io
 import random
 import stat
@@ -197,3 +198,12 @@ def report_rows(destination: Store, shard: Shard) -> list[dict[str, object]]:
 def short(rows: Iterator[Row] | Sequence[Row]) -> list[tuple[str, int, int, str, str | None]]:
     """What rows say of identity and status."""
     return [(r.member, r.member_index, r.page_index, r.status, r.error_code) for r in rows]
+
+
+def digests(store: Store) -> dict[str, str]:
+    """Every visible object outside the ledger, by key."""
+    found = {}
+    for info in store.list():
+        with store.open(info) as stream:
+            found[info.key] = hashlib.sha256(stream.read()).hexdigest()
+    return found

@@ -1,6 +1,5 @@
 """The whole job on a real Ray, between folders and a real S3 server."""
 
-import hashlib
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -14,6 +13,7 @@ from jobs.places import open_store
 from jobs.store import LEDGER, Store
 from model.weights import SHIPPED
 from tests.processes import kill_workers
+from tests.samples import digests
 
 if not SHIPPED.exists():
     pytest.skip("no shipped weights", allow_module_level=True)
@@ -33,15 +33,6 @@ def undisturbed(archive: Path, ray_session: None, tmp_path_factory: pytest.TempP
     destination = tmp_path_factory.mktemp("undisturbed") / "cleaned"
     api.clean(str(archive), str(destination))
     return digests(open_store(str(destination)))
-
-
-def digests(store: Store) -> dict[str, str]:
-    """Every visible object outside the ledger, by key."""
-    found = {}
-    for info in store.list():
-        with store.open(info) as stream:
-            found[info.key] = hashlib.sha256(stream.read()).hexdigest()
-    return found
 
 
 def rows(destination: Path) -> list[dict[str, object]]:

@@ -19,7 +19,7 @@ from jobs.store import LEDGER
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.weights import SHIPPED, save_weights
 from tests.processes import descendants
-from tests.test_clean import digests
+from tests.samples import digests
 
 PUMICE = str(Path(sys.executable).parent / "pumice")
 
