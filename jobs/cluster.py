@@ -6,6 +6,8 @@ attempts. The driver holds keys and counters, nothing that a kill would lose.
 
 import logging
 import os
+import signal
+import threading
 from dataclasses import replace
 
 import ray
@@ -32,7 +34,10 @@ class Cluster:
         self._options = options
         self._mine = not ray.is_initialized()
         if self._mine:
+            terminate = signal.getsignal(signal.SIGTERM)
             _connect(options.address)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, terminate)  # Ray's own handler would exit with code 15
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._gpus, self._cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         if options.device == "cuda" and not self._gpus:

@@ -41,7 +41,8 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._task is not None:  # one that was never begun would end in an empty line
+            self._bar.stop()
 
     def planned(self, plan: Plan) -> None:
         """Say what there is to do."""

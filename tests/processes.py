@@ -27,6 +27,14 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
             yield child, command.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits for its parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def kill_workers(pid: int | None = None) -> int:
     """Send SIGKILL to all cleaners below a process (this one by default); how many there were."""
     workers = [

@@ -18,7 +18,7 @@ from jobs.places import open_store
 from jobs.store import LEDGER
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.weights import SHIPPED, save_weights
-from tests.processes import descendants
+from tests.processes import descendants, is_alive
 from tests.samples import digests
 
 PUMICE = str(Path(sys.executable).parent / "pumice")
@@ -88,8 +88,9 @@ def test_weights_of_another_architecture(archive: Path, tmp_path: Path) -> None:
 def is_refused(words: list[str], reason: str, code: int = 2, **environment: str) -> None:
     told = pumice(*words, **environment)
     assert told.returncode == code, told.stderr
-    assert told.stderr.count("\n") == 1 and reason in told.stderr, told.stderr
-    assert told.stderr.startswith("pumice: ") and "Traceback" not in told.stderr
+    *before, sentence = told.stderr.splitlines()
+    assert sentence.startswith("pumice: ") and reason in sentence, told.stderr
+    assert all("shards to clean" in line for line in before), told.stderr
 
 
 def test_wrong_words_are_one_sentence(archive: Path, tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(small_disk: Path, 
 def test_s3_faults_are_one_sentence(archive: Path, s3_url: str) -> None:
     is_refused(["clean", "s3://no-such-bucket/x", s3_url], "bucket")
     is_refused(["clean", str(archive), "s3://no-such-bucket/x"], "bucket")
-    is_refused(["clean", str(archive), s3_url], "secret", AWS_SECRET_ACCESS_KEY="wrong")
+    is_refused(["clean", str(archive), s3_url], "credentials", AWS_SECRET_ACCESS_KEY="wrong")
     is_refused(["clean", str(archive), s3_url], "AWS_ENDPOINT_URL", AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
 
@@ -165,7 +166,10 @@ def test_an_interrupt_exits_130_and_the_next_run_goes_on(archive: Path, tmp_path
     run.send_signal(signal.SIGTERM)
     _, told = run.communicate(timeout=60)
     assert run.returncode == 130 and "Interrupted" in told and "Traceback" not in told
-    assert pumice("clean", str(archive), str(destination)).returncode == 3
+    # 3 or 0: the shard with the broken page may have been done before the interrupt.
+    assert pumice("clean", str(archive), str(destination)).returncode in (0, 3)
+    assert digests(open_store(str(destination))).keys() == digests(open_store(str(archive))).keys()
+    assert pumice("clean", str(archive), str(destination)).stdout == "Nothing to do: 3 shards are done.\n"
 
 
 def begin(source: Path, destination: Path) -> "subprocess.Popen[str]":
@@ -213,4 +217,4 @@ def test_kills_at_random_moments_change_nothing(archive: Path, tmp_path: Path) -
 
 def end_all(family: list[tuple[int, str]]) -> None:
     """What a killed driver leaves of its Ray ends by itself; wait for it, so that tests don't pile up."""
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid, _ in family), 60)
+    wait_for(lambda: not any(is_alive(pid) for pid, _ in family), 60)
