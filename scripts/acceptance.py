@@ -25,7 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jobs.places import open_store
 from jobs.store import LEDGER, Store
-from tests.processes import descendants, is_alive
+from tests.processes import descendants, wait_for_end
 from tests.s3_server import BUCKET, serve_s3
 from tests.samples import digests
 
@@ -135,8 +135,7 @@ def kill_often(source: str, destination: Path, kills: int, seconds: float, seed:
         hits += run.poll() is None
         run.send_signal(signal.SIGKILL)
         run.wait()
-        while any(is_alive(pid) for pid, _ in family):
-            time.sleep(0.1)  # what is left of its Ray ends by itself
+        wait_for_end(family)  # what is left of its Ray ends by itself
     return hits
 
 

@@ -1,7 +1,9 @@
 """Finding and ending processes that a test started itself, by pid."""
 
 import os
+import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,20 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def wait_for_end(family: list[tuple[int, str]], seconds: float = 120) -> None:
+    """Wait until what could still work for a killed driver has ended; Ray's agents linger for a minute.
+
+    Raises:
+        TimeoutError: something goes on.
+    """
+    end = time.monotonic() + seconds
+    left = [pid for pid, command in family if not re.search("DashboardAgent|RuntimeEnvAgent", command)]
+    while left := [pid for pid in left if is_alive(pid)]:
+        if time.monotonic() > end:
+            raise TimeoutError(f"still running: {left}")
+        time.sleep(0.1)
 
 
 def kill_workers(pid: int | None = None) -> int:

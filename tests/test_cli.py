@@ -18,7 +18,7 @@ from jobs.places import open_store
 from jobs.store import LEDGER
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.weights import SHIPPED, save_weights
-from tests.processes import descendants, is_alive
+from tests.processes import descendants, wait_for_end
 from tests.samples import digests
 
 PUMICE = str(Path(sys.executable).parent / "pumice")
@@ -201,7 +201,7 @@ def test_kills_at_random_moments_change_nothing(archive: Path, tmp_path: Path) -
             time.sleep(0.05)
         run.kill()
         run.communicate()
-        end_all(family)
+        wait_for_end(family)
     final = pumice("clean", str(archive), str(destination))
     assert final.returncode in (0, 3), final.stderr
     assert digests(open_store(str(destination))) == digests(open_store(str(tmp_path / "undisturbed")))
@@ -213,8 +213,3 @@ def test_kills_at_random_moments_change_nothing(archive: Path, tmp_path: Path) -
         ("loose/*", 1),
         ("minutes.zip", 1),
     ]
-
-
-def end_all(family: list[tuple[int, str]]) -> None:
-    """What a killed driver leaves of its Ray ends by itself; wait for it, so that tests don't pile up."""
-    wait_for(lambda: not any(is_alive(pid) for pid, _ in family), 60)
