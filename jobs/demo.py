@@ -48,7 +48,7 @@ def _pages(dpi: int) -> Iterator[Image.Image]:
             yield Image.fromarray(damage_bitonal(clean, rng)[0]).convert("1", dither=Image.Dither.NONE)
         else:
             other = render_page(rng, height, width, dpi)
-            yield Image.fromarray(damage(clean, rng, other))
+            yield Image.fromarray(damage(clean, rng, other, strength=0.7))
 
 
 def _encode(page: Image.Image, format: str, dpi: int) -> bytes:
