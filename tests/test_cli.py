@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(small_disk: Path, 
     shown = {path.name for path in (small_disk / "cleaned").rglob("*") if path.name in whole}
     assert shown < whole
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    assert pumice(*words).returncode == 3
+    assert pumice(*words).returncode in (0, 3)  # the shard with the broken page may have been done before
     assert whole <= {path.name for path in (small_disk / "cleaned").rglob("*")}
     assert not list((small_disk / "cleaned").rglob(".pumice-*"))
 
@@ -165,7 +165,8 @@ def test_an_interrupt_exits_130_and_the_next_run_goes_on(archive: Path, tmp_path
     wait_for(lambda: list(destination.glob(f"{LEDGER}/claims/*/*/a*.json")))
     run.send_signal(signal.SIGTERM)
     _, told = run.communicate(timeout=60)
-    assert run.returncode == 130 and "Interrupted" in told and "Traceback" not in told
+    assert run.returncode == 130, told
+    assert "Interrupted" in told and "Traceback" not in told
     # 3 or 0: the shard with the broken page may have been done before the interrupt.
     assert pumice("clean", str(archive), str(destination)).returncode in (0, 3)
     assert digests(open_store(str(destination))).keys() == digests(open_store(str(archive))).keys()
