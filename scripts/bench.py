@@ -266,8 +266,8 @@ def machine() -> str:
 def write(marker: str, text: str) -> None:
     """Put a text between its markers in README.md."""
     readme = ROOT / "README.md"
-    pattern = rf"(<!-- {marker} -->\n).*?(\n<!-- /{marker} -->)"
-    readme.write_text(re.sub(pattern, lambda m: m[1] + text + m[2], readme.read_text(), flags=re.S))
+    pattern = rf"(<!-- {marker} -->).*?(<!-- /{marker} -->)"
+    readme.write_text(re.sub(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", readme.read_text(), flags=re.S))
 
 
 def main() -> None:
