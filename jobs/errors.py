@@ -6,7 +6,6 @@ PumiceError                 anything below; exit code 1
 │   ├── DestinationFull     1   no space left where the result goes
 │   ├── SourceChanged       1   an object changed while it was read: costs its shard one attempt
 │   └── StagedGone          1   a staged object was lost before it was published
-├── ShardError              3   one shard could not be done: costs an attempt, never the run
 ├── LeaseHeld               4   another run works on this destination
 ├── Interrupted           130   the user asked to stop
 └── DataError               –   what the data can cause: becomes a row of the report, never ends the job
@@ -43,12 +42,6 @@ class SourceChanged(StoreError):
 
 class StagedGone(StoreError):
     """A staged object exists no more and what stands under its key is not it: it can't ever be published."""
-
-
-class ShardError(PumiceError):
-    """One shard could not be done; the others go on."""
-
-    exit_code = 3
 
 
 class LeaseHeld(PumiceError):

@@ -74,14 +74,19 @@ def render_page(
             dpi * rng.uniform(0.05, 0.3)
         )
     page = np.asarray(sheet, np.uint8).copy()
+    _add_ink(rng, page, dpi)
+    return page
+
+
+def _add_ink(rng: Generator, page: Page, dpi: float) -> None:
+    """What hands added to the print, in place."""
     for _ in range(int(rng.integers(0, 4))):
         ink.handwriting(rng, page, dpi)
     if rng.random() < 0.5:
         ink.stamp(rng, page, dpi)
-    if colour:
+    if page.ndim == 3:
         for _ in range(int(rng.integers(0, 4))):
             ink.highlight(rng, page, dpi)
-    return page
 
 
 def _face(rng: Generator, fonts: Sequence[Path], pixels: float) -> Face:
