@@ -12,7 +12,8 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from jobs import api
-from jobs.cli_model import evaluate_command, train_command
+from jobs.cli_evaluate import evaluate_command
+from jobs.cli_model import train_command
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
 from jobs.progress import ProgressBar

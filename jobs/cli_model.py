@@ -1,9 +1,11 @@
-"""`pumice train` and `pumice evaluate`: the command line of the model wing."""
+"""`pumice train`: the command line of the model wing that makes weights."""
 
 import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +14,35 @@ import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from jobs.errors import InputError, PumiceError
+from model.autoencoder import AutoencoderConfig
+from model.baseline import ArticleConfig
 from model.cleaner import Cleaner, DeviceError
-from model.data import DataFault, Pair, Patches, hold_out, load_clean_pages, load_pairs, render_pages
-from model.evaluate import PairScore, by_pattern, score_clean, score_pairs, total
-from model.train import TrainConfig, TrainingFault, train
-from model.weights import ARCHITECTURE, SHIPPED, WeightsError, fingerprint, load_weights, save_card
+from model.data import hold_out, load_clean_pages, load_pairs, render_pages
+from model.evaluate import PairScore, by_pattern, score_clean, score_pairs
+from model.images import DataFault
+from model.learner import TrainConfig, TrainingFault
+from model.networks import architecture_of
+from model.papers import Pair
+from model.samples import Patches
+from model.train import train
+from model.weights import WeightsError, fingerprint, load_card, load_weights, save_card
 
 CLEAN_PAGES = 150
 RENDERED_PAGES = 120
+LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-3
 CHECK_PAGES = 12
 CHECK_SEED = 10_000
 """Clean pages for the card's scores are drawn from another seed than those for training."""
+
+
+class NetworkName(StrEnum):
+    """What `pumice train --network` takes."""
+
+    PUMICE = "pumice"
+    ARTICLE = "article"
+
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,11 +52,18 @@ def train_command(
     pairs: Annotated[list[Path] | None, typer.Option(help="Folder with noisy/ and clean/ (or gt/).")] = None,
     clean: Annotated[list[Path] | None, typer.Option(help="Folder of clean images or PDFs.")] = None,
     hold_out_: Annotated[
-        list[str] | None, typer.Option("--hold-out", help="Pairs never trained on, by name: '*Noisew*'.")
+        list[str] | None,
+        typer.Option("--hold-out", help="Pairs never trained on, by folder/name: '*/*Noisew*'."),
     ] = None,
     to: Annotated[Path, typer.Option("--out", help="Where checkpoints and weights go.")] = Path("runs/train"),
-    init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Weights to start from (fine-tuning).")] = None,
+    network: Annotated[NetworkName, typer.Option(help="Pumice's own, or the article's to compare with.")] = (
+        NetworkName.PUMICE
+    ),
     steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 12_000,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Stop after so many checks on held-out pairs without a better one.")
+    ] = 8,
     seed: Annotated[int, typer.Option(help="All randomness.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
@@ -48,14 +72,16 @@ def train_command(
         rng = np.random.default_rng(seed)
         pages = [page for folder in clean or [] for page in load_clean_pages(folder, rng, CLEAN_PAGES)]
         pages += render_pages(rng, RENDERED_PAGES)
-        config = TrainConfig(steps=steps, seed=seed)
+        shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
+        rate = FINE_TUNING_RATE if init else LEARNING_RATE
+        config = TrainConfig(steps, seed, rate, patience=patience, network=shape)
         with _progress("training") as bar:
             task = bar.add_task("", total=steps, facts="")
             weights = train(
-                Patches(known, pages, seed), config, to, init,
+                Patches(known, pages, seed), config, to, init, held,
                 lambda step, loss: bar.update(task, completed=step, facts=f"loss {loss:.4f}"),
             )  # fmt: skip
-        card = _card(weights, config, [*(pairs or []), *(clean or [])])
+        card = _card(weights, config, [*(pairs or []), *(clean or [])], init)
         card["scores"] = _scores(Cleaner(weights), held, hold_out_ or [])
     except (DataFault, WeightsError) as error:
         raise InputError(str(error)) from error
@@ -66,28 +92,10 @@ def train_command(
     out.print(f"Weights: {weights}, for pumice clean --model", markup=False)
 
 
-def evaluate_command(
-    pairs: Annotated[Path, typer.Argument(help="Folder with noisy/ and clean/ (or gt/).")],
-    model: Annotated[Path, typer.Option(help="Weights to score.")] = SHIPPED,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    save: Annotated[Path | None, typer.Option("--json", help="Write the scores to a file as well.")] = None,
-) -> None:
-    """Score weights on a folder of pairs: error to the truth before and after cleaning."""
-    try:
-        loaded = load_pairs(pairs)
-        cleaner = Cleaner(model, device)
-        with _progress("scoring") as bar:
-            task = bar.add_task("", total=len(loaded), facts="")
-            scores = score_pairs(cleaner, loaded, lambda score: bar.update(task, advance=1, facts=score.name))
-    except (DataFault, WeightsError, DeviceError) as error:
-        raise InputError(str(error)) from error
-    out.print(_table(scores))
-    if save:
-        save.write_text(json.dumps([_as_dict(score) for score in [*scores, total(scores)]], indent=1) + "\n")
-
-
 def _read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
-    pairs = [pair for folder in folders for pair in load_pairs(folder)]
+    pairs = [
+        replace(pair, name=f"{folder.name}/{pair.name}") for folder in folders for pair in load_pairs(folder)
+    ]
     known, held = hold_out(pairs, patterns)
     if pairs and not known:
         raise InputError("--hold-out holds all pairs out: none are left to learn from")
@@ -96,13 +104,14 @@ def _read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[
     return known, held
 
 
-def _card(weights: Path, config: TrainConfig, folders: Sequence[Path]) -> dict[str, Any]:
-    """What these weights are and how they were made; no paths of this machine."""
-    words = [word.rsplit("/", 1)[-1] if "/" in word else word for word in sys.argv[1:]]
+def _card(weights: Path, config: TrainConfig, folders: Sequence[Path], init: Path | None) -> dict[str, Any]:
+    """What these weights are and how they were made, and those they began from; no paths of this machine."""
+    words = [Path(word).name if Path(word).exists() else word for word in sys.argv[1:]]
+    model = load_weights(weights)
     return {
-        "architecture": ARCHITECTURE,
-        "network": {"shuffle": config.network.shuffle, "widths": list(config.network.widths)},
-        "parameters": sum(tensor.numel() for tensor in load_weights(weights).parameters()),
+        "architecture": architecture_of(model),
+        "network": asdict(model.config),
+        "parameters": sum(tensor.numel() for tensor in model.parameters()),
         "sha256": fingerprint(weights),
         "command": f"pumice {shlex.join(words)}",
         "data": [folder.name for folder in folders] + [f"{RENDERED_PAGES} pages drawn by model.render"],
@@ -110,6 +119,7 @@ def _card(weights: Path, config: TrainConfig, folders: Sequence[Path]) -> dict[s
         "steps": config.steps,
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "init": load_card(init) if init else None,
     }
 
 
@@ -138,16 +148,6 @@ def _as_dict(score: PairScore) -> dict[str, float | str]:
         "psnr_before": round(score.psnr_before, 2),
         "psnr_after": round(score.psnr_after, 2),
     }
-
-
-def _table(scores: list[PairScore]) -> Table:
-    table = Table("page", "RMSE before", "after", "PSNR before", "after")
-    for score in [*scores, total(scores)]:
-        table.add_row(
-            score.name, f"{score.rmse_before:.4f}", f"{score.rmse_after:.4f}",
-            f"{score.psnr_before:.1f} dB", f"{score.psnr_after:.1f} dB",
-        )  # fmt: skip
-    return table
 
 
 def _progress(what: str) -> Progress:

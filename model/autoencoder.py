@@ -7,6 +7,10 @@ a smooth gain that flattens light and paper, and a per-pixel correction for what
 
     cleaned = clamp(page * (1 + gain) + correction, 0, 1)
 
+Where the cost lies decided the shape: the finest level, most of the pixels, has one block and no more, and
+widths are multiples of 32, which matrix units are filled by. Blocks end in their ReLU, so that convolution,
+shortcut and ReLU run as one pass over memory (`model.forward`).
+
 One set of weights serves grey and colour: a grey page runs through the colour network's weights folded over
 the three channels, which gives the same numbers as three equal channels at a third of the input's cost.
 """
@@ -32,7 +36,7 @@ class AutoencoderConfig:
     """
 
     shuffle: int = 2
-    widths: tuple[int, ...] = (24, 32, 48, 64, 96)
+    widths: tuple[int, ...] = (32, 32, 64, 96, 128)
 
     def __post_init__(self) -> None:
         if not 1 <= self.shuffle <= 8:  # noqa: PLR2004
@@ -48,24 +52,36 @@ class AutoencoderConfig:
     @property
     def reach(self) -> int:
         """No pixel further away than this changes a result: tiles that overlap by it are exact."""
-        scales = [self.shuffle << level for level in range(len(self.widths))]
-        # Stem, head and the gain's interpolation at the finest scale; two convolutions down and two up at
-        # each but the coarsest, which has two.
-        radius = 3 * scales[0] + sum(4 * scale for scale in scales[:-1]) + 2 * scales[-1]
-        return -(-radius // self.stride) * self.stride
+        cells = self.stride // self.shuffle
+        radius = max(
+            max(cell - low, high - cell) for cell in range(cells) for low, high in [self._seen(cell)]
+        )
+        return -(-(radius + 1) * self.shuffle // self.stride) * self.stride
+
+    def _seen(self, cell: int) -> tuple[int, int]:
+        """The first and last of the finest cells, in a row, that a cell's result depends on."""
+        low, high = cell - 3, cell + 3  # heads and block
+        for _ in self.widths[1:]:
+            low, high = low // 2 - 2, high // 2 + 2  # a block
+        for _ in self.widths[2:]:
+            low, high = 2 * low - 2, 2 * high + 3
+        return 2 * low - 1, 2 * high + 2  # stem
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016, arXiv:1512.03385)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
+        # Deep networks start best as their shortcuts alone.
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(_bias(self.second))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, h, w) in and out."""
-        out: Tensor = x + self.second(F.relu(self.first(F.relu(x))))
+        out: Tensor = F.relu(x + self.second(F.relu(self.first(x))))
         return out
 
 
@@ -77,9 +93,9 @@ class Autoencoder(nn.Module):
         self.config = config or AutoencoderConfig()
         widths, cells = self.config.widths, self.config.shuffle**2
         self.stem = nn.Conv2d(CHANNELS * cells, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(Block(w) for w in widths)
         pairs = list(zip(widths, widths[1:], strict=False))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairs)
+        self.encoder = nn.ModuleList(Block(w) for w in widths[1:])
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in pairs)
         self.decoder = nn.ModuleList(Block(w) for w in widths[:-1])
         self.gain = nn.Conv2d(widths[0], CHANNELS, 3, padding=1)
@@ -98,22 +114,23 @@ class Autoencoder(nn.Module):
         Returns:
             Gain and correction, each of x's shape; `apply` puts them to use.
         """
-        shuffle = self.config.shuffle
+        shuffle, grey = self.config.shuffle, x.shape[1] == 1
         # Ink is what the network looks for: paper is 0, and so are the borders that convolutions pad with.
-        h = self._stem(F.pixel_unshuffle(1 - x, shuffle), grey=x.shape[1] == 1)
+        h = F.relu(self._stem(F.pixel_unshuffle(1 - x, shuffle), grey=grey))
         skips = []
-        for level, block in enumerate(self.encoder):
-            h = block(h)
-            if level < len(self.down):
-                skips.append(h)
-                h = self.down[level](h)
+        for down, block in zip(self.down, self.encoder, strict=True):
+            skips.append(h)
+            h = block(down(h))
         for level in reversed(range(len(self.decoder))):
             h = self.decoder[level](self.up[level](h) + skips[level])
-        h = F.relu(h)
-        gain = _head(self.gain, h, grey=x.shape[1] == 1)
-        correction = _head(self.correction, h, grey=x.shape[1] == 1)
-        gain = F.interpolate(gain, scale_factor=float(shuffle), mode="bilinear", align_corners=False)
-        return gain, F.pixel_shuffle(correction, shuffle)
+        gain = _head(self.gain, h, grey=grey)
+        correction = _head(self.correction, h, grey=grey)
+        return F.interpolate(gain, scale_factor=float(shuffle)), F.pixel_shuffle(correction, shuffle)
+
+    def restored(self, x: Tensor) -> Tensor:
+        """The cleaned pages, float32 even under autocast; what all networks are trained by."""
+        gain, correction = self(x)
+        return apply(x, gain.float(), correction.float())
 
     def _stem(self, x: Tensor, *, grey: bool) -> Tensor:
         weight = self.stem.weight

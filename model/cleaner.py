@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.forward import PageNetwork
+from model.networks import for_pages
 from model.weights import load_weights
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Cleaner:
         self.dtype = _fast_dtype(self.device)
         model = load_weights(weights)
         self.stride, self.reach = model.config.stride, model.config.reach
-        self._network = PageNetwork(model, self.device, self.dtype)
+        self._network = for_pages(model, self.device, self.dtype)
         # A CPU gains nothing from batches, and its kernels might round differently for another size of them.
         self._batches = self.device.type != "cpu"
         self.tile = tile

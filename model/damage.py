@@ -13,10 +13,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from model.page import Page, as_grey
 from model.paper import Plane, fractal_noise, grain, line_distance, smooth_noise, wobbly_disc, wrinkles
-
-Page: TypeAlias = NDArray[np.uint8]
-"""(H, W) grey or (H, W, 3) RGB, 0 black to 255 white."""
 
 Mark: TypeAlias = Callable[[Generator, int, int], Plane]
 """Draws the share of light (H, W) that a mark takes away; negative where it shines."""
@@ -58,7 +56,7 @@ def damage_bitonal(page: Page, rng: Generator) -> tuple[Page, Page]:
 
     The truth is the same threshold without the dirt, so that a network learns to keep every 1-bit stroke.
     """
-    grey = page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    grey = as_grey(page)
     level = rng.uniform(110, 190)
     rough = grain(rng, *grey.shape) * rng.uniform(0, 26)
     clean = np.where(grey + rough > level, 255, 0).astype(np.uint8)
@@ -160,7 +158,7 @@ def _border(rng: Generator, height: int, width: int) -> Plane:
 
 def _show_through(rng: Generator, other: Page, height: int, width: int, strength: float) -> Plane:
     """The other side's ink, mirrored and blurred by the paper: (H, W) factor on the light."""
-    grey = other if other.ndim == 2 else cv2.cvtColor(other, cv2.COLOR_RGB2GRAY)
+    grey = as_grey(other)
     back = np.ascontiguousarray(grey[:height, :width][:, ::-1]).astype(np.float32)
     back = _blur(np.divide(back, 255, dtype=np.float32), rng.uniform(0.7, 3.0))
     return np.asarray(1 - strength * rng.uniform(0.05, 0.4) * (1 - back), np.float32)

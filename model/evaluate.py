@@ -1,38 +1,87 @@
-"""Score a cleaner on pairs and on clean pages, as `pumice evaluate` and a card's scores do."""
+"""Score a cleaner: on scans of known truth or text for `pumice evaluate`, on clean pages for a card."""
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from model.cases import Case
 from model.cleaner import Cleaner
-from model.damage import Page
-from model.data import Pair
+from model.measures import INK, BitonalScore, psnr, rmse, score_bitonal, ssim
+from model.page import Page, is_bitonal
+from model.papers import Pair
+from model.reading import TextScore, score_text, total_text
 
-INK = 128
-"""A pixel darker than this, of 255, is ink."""
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A page against its truth; the attributes are those of `model.measures`.
+
+    Attributes:
+        rmse: 0..1.
+        ssim: -1..1.
+        bitonal: None where the truth is not 1-bit.
+    """
+
+    rmse: float
+    ssim: float
+    bitonal: BitonalScore | None = None
+
+    @property
+    def psnr(self) -> float:
+        """Peak signal-to-noise ratio in dB."""
+        return psnr(self.rmse)
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """One pair: root mean square error to the truth over all pixels, 0..1, before and after cleaning."""
+    """One pair, before and after cleaning."""
 
     name: str
-    rmse_before: float
-    rmse_after: float
+    before: Fidelity
+    after: Fidelity
+
+    @property
+    def rmse_before(self) -> float:
+        """Root mean square error to the truth, 0..1, before."""
+        return self.before.rmse
+
+    @property
+    def rmse_after(self) -> float:
+        """Root mean square error to the truth, 0..1, after."""
+        return self.after.rmse
 
     @property
     def psnr_before(self) -> float:
         """Peak signal-to-noise ratio in dB, before."""
-        return _psnr(self.rmse_before)
+        return self.before.psnr
 
     @property
     def psnr_after(self) -> float:
         """Peak signal-to-noise ratio in dB, after."""
-        return _psnr(self.rmse_after)
+        return self.after.psnr
+
+
+@dataclass(frozen=True)
+class PageScore:
+    """All scores of one page; None where there is no truth, or its text was not scored."""
+
+    name: str
+    pair: PairScore | None
+    text: TextScore | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One page of an evaluation: its scores, and its pixels for whoever wants to show them."""
+
+    score: PageScore
+    scan: Page
+    cleaned: Page
+    truth: Page | None
 
 
 @dataclass(frozen=True)
@@ -44,39 +93,83 @@ class CleanScore:
     strokes_lost: int
 
 
-def rmse(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Root mean square difference of two pages of equal shape, on the scale 0..1."""
-    difference = (a.astype(np.float32) - b.astype(np.float32)) / 255
-    return float(np.sqrt(np.mean(np.square(difference), dtype=np.float64)))
+def evaluate(cleaner: Cleaner, cases: Iterable[Case], languages: str | None = None) -> Iterator[Scored]:
+    """Clean and score scans one after another, never more than one in memory.
+
+    Args:
+        cleaner: what is scored.
+        cases: scans with truths or texts.
+        languages: of the text, as Tesseract names them; None leaves text alone.
+
+    Raises:
+        DataFault: an image can't be read, or a pair's sizes differ.
+        OcrFault: Tesseract doesn't run.
+    """
+    for case in cases:
+        scan, truth = case.read()
+        cleaned = _clean(cleaner, scan)
+        pair = score_pair(case.name, scan, cleaned, truth) if truth is not None else None
+        text = score_text(case, scan, cleaned, truth, languages) if languages else None
+        yield Scored(PageScore(case.name, pair, text), scan, cleaned, truth)
 
 
-def _psnr(error: float) -> float:
-    return float("inf") if error == 0 else -20 * float(np.log10(error))
+def _clean(cleaner: Cleaner, page: Page) -> Page:
+    return np.asarray(cleaner.clean([page])[0], np.uint8)
 
 
-def score_pairs(
-    cleaner: Cleaner, pairs: Iterable[Pair], progress: Callable[[PairScore], None] | None = None
-) -> list[PairScore]:
+def score_pair(name: str, scan: Page, cleaned: Page, truth: Page) -> PairScore:
+    """Compare a scan and its cleaned version, of the truth's height and width, with the truth."""
+    bitonal = is_bitonal(truth)
+    before, after = (
+        Fidelity(rmse(page, truth), ssim(page, truth), score_bitonal(page, truth) if bitonal else None)
+        for page in (scan, cleaned)
+    )
+    return PairScore(name, before, after)
+
+
+def score_pairs(cleaner: Cleaner, pairs: Iterable[Pair]) -> list[PairScore]:
     """Clean each pair's damaged page and compare it with the truth."""
-    scores = []
-    for pair in pairs:
-        cleaned = np.asarray(cleaner.clean([pair.noisy])[0], np.uint8)
-        scores.append(PairScore(pair.name, rmse(pair.noisy, pair.clean), rmse(cleaned, pair.clean)))
-        if progress:
-            progress(scores[-1])
-    return scores
+    return [score_pair(p.name, p.noisy, _clean(cleaner, p.noisy), p.clean) for p in pairs]
 
 
 def total(scores: Sequence[PairScore], name: str = "all") -> PairScore:
-    """The mean of the pages' errors (each page counts the same, as NoisyOffice's literature does).
+    """The mean of each measure over the pages, each of which counts the same, as the literature does.
+
+    PSNR is that of the mean error; DIBCO's is the mean over the pages with 1-bit truths, without those that
+    are perfect.
 
     Raises:
         ValueError: there are no scores.
     """
     if not scores:
         raise ValueError(f"no pages to take the mean of in {name!r}")
-    before, after = ([getattr(s, field) for s in scores] for field in ("rmse_before", "rmse_after"))
-    return PairScore(name, float(np.mean(before)), float(np.mean(after)))
+    return PairScore(name, _mean([s.before for s in scores]), _mean([s.after for s in scores]))
+
+
+def total_of_pages(scores: Sequence[PageScore], name: str = "all") -> PageScore:
+    """The totals of images and of text, each over the pages that have a score of it."""
+    pairs = [score.pair for score in scores if score.pair]
+    texts = [score.text for score in scores if score.text]
+    return PageScore(name, total(pairs, name) if pairs else None, total_text(texts, name) if texts else None)
+
+
+def _mean(pages: Sequence[Fidelity]) -> Fidelity:
+    bitonal = [page.bitonal for page in pages if page.bitonal is not None]
+    return Fidelity(
+        rmse=float(np.mean([page.rmse for page in pages])),
+        ssim=float(np.mean([page.ssim for page in pages])),
+        bitonal=_mean_bitonal(bitonal) if bitonal else None,
+    )
+
+
+def _mean_bitonal(pages: Sequence[BitonalScore]) -> BitonalScore:
+    finite = [page.psnr for page in pages if math.isfinite(page.psnr)]
+    return BitonalScore(
+        f_measure=float(np.mean([page.f_measure for page in pages])),
+        pseudo_f=float(np.mean([page.pseudo_f for page in pages])),
+        psnr=float(np.mean(finite)) if finite else math.inf,
+        drd=float(np.mean([page.drd for page in pages])),
+    )
 
 
 def by_pattern(scores: Sequence[PairScore], patterns: Sequence[str]) -> list[PairScore]:
@@ -87,7 +180,7 @@ def by_pattern(scores: Sequence[PairScore], patterns: Sequence[str]) -> list[Pai
 
 def score_clean(cleaner: Cleaner, pages: Iterable[Page]) -> list[CleanScore]:
     """Clean pages that need no cleaning and see what that did to them."""
-    return [compare_clean(page, np.asarray(cleaner.clean([page])[0], np.uint8)) for page in pages]
+    return [compare_clean(page, _clean(cleaner, page)) for page in pages]
 
 
 def compare_clean(page: Page, cleaned: Page) -> CleanScore:

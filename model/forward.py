@@ -2,8 +2,9 @@
 
 At the finest levels a page's maps are a hundred megabytes each and only a few convolutions deep. So every
 level runs in strips of rows, with a halo of the rows that its convolutions see: temporaries stay in the
-cache and their memory is used again, and only the skips and one map a level are ever whole. Pixels enter and
-leave as integers; float32 exists one strip at a time. What can be folded into weights is folded once.
+cache and their memory is used again. The finest level's skip is not even kept, since its one convolution is
+made again sooner than it is read back. Pixels enter and leave as integers, as cells of the unshuffled page;
+float32 exists one strip at a time. What can be folded into weights is folded once.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.autoencoder import CHANNELS, Autoencoder, Block, grey_head, grey_stem
@@ -23,8 +23,8 @@ on cache misses; on a GPU a level is one strip."""
 _Module = TypeVar("_Module", bound=nn.Module)
 
 _BRANCH_HALO = 2  # a block's two convolutions; halos are even, since two levels' strips meet on the same rows
-_ENTRY_HALO = 4  # the stem and a block: 3
-_EXIT_HALO = 4  # a block, the heads and the gain's interpolation
+_ENTRY_HALO = 2  # the stem: 1
+_EXIT_HALO = 4  # the stem, a block and the heads
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class _Strip:
     low: int
     high: int
 
-    def inner(self, x: Tensor, scale: int = 1) -> Tensor:
-        """Rows top..bottom of what was computed for low..high at `scale` times the map's resolution."""
-        return x[:, :, (self.top - self.low) * scale : (self.bottom - self.low) * scale]
+    def inner(self, x: Tensor) -> Tensor:
+        """Rows top..bottom of what was computed for low..high."""
+        return x[:, :, self.top - self.low : self.bottom - self.low]
 
 
 class PageNetwork:
@@ -72,14 +72,14 @@ class PageNetwork:
             The cleaned pages, same shape, dtype and device.
         """
         padded = _pad(pages, self._config.stride)
-        x, skips = padded, []
-        for level in range(len(self._config.widths) - 1):
+        x, skips = self._enter(padded), []
+        for level in range(1, len(self._config.widths) - 1):
             skip, x = self._descend(level, x)
             skips.append(skip)
         x = _block(self._encoder[-1], x)
-        for level in reversed(range(1, len(skips))):
+        for level in reversed(range(1, len(skips) + 1)):
             x = self._ascend(level, x, skips.pop())
-        return self._leave(x, skips.pop(), padded, torch.empty_like(pages))
+        return self._leave(x, padded, torch.empty_like(pages))
 
     def _strips(self, height: int, width: int, halo: int) -> Iterator[_Strip]:
         rows = max(16, self._cells // width // 2 * 2)
@@ -87,57 +87,60 @@ class PageNetwork:
             bottom = min(top + rows, height)
             yield _Strip(top, bottom, max(0, top - halo), min(height, bottom + halo))
 
+    def _enter(self, pages: Tensor) -> Tensor:
+        """The finest encoder level of pages: its result at half its resolution."""
+        (count, height, width), shuffle = pages.shape[:3], self._config.shuffle
+        down = self._map(count, 1, height // shuffle // 2, width // shuffle // 2)
+        for strip in self._strips(height // shuffle, width // shuffle, _ENTRY_HALO):
+            part = strip.inner(self._stem(pages, strip))
+            down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[0](part)
+        return down
+
+    def _stem(self, pages: Tensor, strip: _Strip) -> Tensor:
+        ink = _cells(pages, strip.low, strip.high, self._config.shuffle)
+        white = torch.iinfo(pages.dtype).max
+        if white > 255:  # noqa: PLR2004
+            ink = ink.float().sub_(white).mul_(-255 / white).to(self._dtype)
+        else:  # whole numbers up to 256 are exact in bfloat16
+            ink = ink.bitwise_not().to(self._dtype)
+        return _convolve(self._stems[pages.shape[-1]], ink.flatten(3).permute(0, 3, 1, 2), relu=True)
+
     def _descend(self, level: int, x: Tensor) -> tuple[Tensor, Tensor]:
         """An encoder level: its result, and that at half the resolution for the next level."""
-        if level == 0:
-            (count, height, width), shuffle = x.shape[:3], self._config.shuffle
-            height, width, halo = height // shuffle, width // shuffle, _ENTRY_HALO
-        else:
-            (count, _, height, width), halo = x.shape, _BRANCH_HALO
-        skip = self._map(count, level, height, width)
+        count, _, height, width = x.shape
+        skip = torch.empty_like(x)
         down = self._map(count, level + 1, height // 2, width // 2)
-        for strip in self._strips(height, width, halo):
-            part = self._enter(x, strip) if level == 0 else x[:, :, strip.low : strip.high]
-            part = _block(self._encoder[level], part, strip, skip)
+        for strip in self._strips(height, width, _BRANCH_HALO):
+            part = strip.inner(_block(self._encoder[level - 1], x[:, :, strip.low : strip.high]))
+            skip[:, :, strip.top : strip.bottom] = part
             down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[level](part)
         return skip, down
-
-    def _enter(self, pages: Tensor, strip: _Strip) -> Tensor:
-        """The stem's map of a strip of pages."""
-        shuffle, channels = self._config.shuffle, pages.shape[-1]
-        count, _, width, _ = pages.shape
-        pixels = pages[:, strip.low * shuffle : strip.high * shuffle]
-        blocks = pixels.reshape(count, -1, shuffle, width // shuffle, shuffle * channels)
-        cells = blocks.transpose(2, 3).flatten(3)
-        white = torch.iinfo(pages.dtype).max
-        ink = cells.float().sub_(white).mul_(-255 / white).to(self._dtype)
-        stem: Tensor = self._stems[channels](ink.permute(0, 3, 1, 2))
-        return stem
 
     def _ascend(self, level: int, x: Tensor, skip: Tensor) -> Tensor:
         """A decoder level: its result from the coarser level's and the encoder's."""
         result = torch.empty_like(skip)
         for strip in self._strips(skip.shape[2], skip.shape[3], _BRANCH_HALO):
-            _block(self._decoder[level], self._join(level, x, skip, strip), strip, result)
+            h = self._join(level, x, skip[:, :, strip.low : strip.high], strip)
+            result[:, :, strip.top : strip.bottom] = strip.inner(_block(self._decoder[level], h))
         return result
 
     def _join(self, level: int, x: Tensor, skip: Tensor, strip: _Strip) -> Tensor:
         up: Tensor = self._model.up[level](x[:, :, strip.low // 2 : strip.high // 2])
-        return up.add_(skip[:, :, strip.low : strip.high])
+        return up.add_(skip)
 
-    def _leave(self, x: Tensor, skip: Tensor, padded: Tensor, result: Tensor) -> Tensor:
+    def _leave(self, x: Tensor, pages: Tensor, result: Tensor) -> Tensor:
         """The finest decoder level and the heads, put to use on the pages."""
-        shuffle, channels = self._config.shuffle, padded.shape[-1]
-        height, width = result.shape[1:3]
-        for strip in self._strips(skip.shape[2], skip.shape[3], _EXIT_HALO):
-            h = _block(self._decoder[0], self._join(0, x, skip, strip))
-            heads = self._heads[channels](_relu(h, h))
-            gain, correction = heads.split([channels, channels * shuffle**2], dim=1)
-            gain = strip.inner(_enlarged(gain.float(), shuffle), shuffle)
-            correction = F.pixel_shuffle(strip.inner(correction), shuffle)
-            rows = slice(strip.top * shuffle, min(strip.bottom * shuffle, height))
-            cleaned = _cleaned(padded[:, strip.top * shuffle : strip.bottom * shuffle], gain, correction)
-            result[:, rows] = cleaned[:, : rows.stop - rows.start, :width]
+        (height, width), channels, shuffle = result.shape[1:3], pages.shape[-1], self._config.shuffle
+        for strip in self._strips(pages.shape[1] // shuffle, pages.shape[2] // shuffle, _EXIT_HALO):
+            if strip.top * shuffle >= height:
+                break  # nothing but padding
+            h = _block(self._decoder[0], self._join(0, x, self._stem(pages, strip), strip))
+            heads = strip.inner(_convolve(self._heads[channels], h)).permute(0, 2, 3, 1)
+            cells = _cells(pages, strip.top, strip.bottom, shuffle)
+            cleaned = _cleaned(cells, heads[..., :channels], heads[..., channels:])
+            rows = _rows(cleaned, shuffle)
+            bottom = min(strip.bottom * shuffle, height)
+            result[:, strip.top * shuffle : bottom] = rows[:, : bottom - strip.top * shuffle, :width]
         return result
 
     def _map(self, count: int, level: int, height: int, width: int) -> Tensor:
@@ -151,21 +154,23 @@ class PageNetwork:
 
 
 def _ink_stem(model: Autoencoder, channels: int) -> nn.Conv2d:
-    """The stem for ink in 0..255, with a cell's pixels in the order (row, column, channel) of memory."""
+    """The stem for ink in 0..255, with a cell's pixels in the order of `_cells`."""
     weight = model.stem.weight.detach() if channels == CHANNELS else grey_stem(model.stem.weight.detach())
     planes = weight.reshape(weight.shape[0], channels, -1, 3, 3).transpose(1, 2).flatten(1, 2)
     return _convolution(planes / 255, model.stem.bias)
 
 
 def _joined_heads(model: Autoencoder, channels: int) -> nn.Conv2d:
-    """Both heads as one layer: the gain's channels, then the correction's."""
+    """Both heads as one layer: the gain's channels, then the correction's in the order of `_cells`."""
     heads = (model.gain, model.correction)
     if channels == CHANNELS:
-        parts = [(head.weight, head.bias) for head in heads]
+        (gain, gain_bias), (correction, bias) = ((head.weight, head.bias) for head in heads)
     else:
-        parts = [grey_head(head) for head in heads]
-    weights, biases = zip(*parts, strict=True)
-    return _convolution(torch.cat(weights), torch.cat(biases))
+        (gain, gain_bias), (correction, bias) = (grey_head(head) for head in heads)
+    assert gain_bias is not None and bias is not None
+    correction = correction.reshape(channels, -1, *correction.shape[1:]).transpose(0, 1).flatten(0, 1)
+    bias = bias.reshape(channels, -1).T.flatten()
+    return _convolution(torch.cat([gain, correction]), torch.cat([gain_bias, bias]))
 
 
 def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
@@ -185,33 +190,59 @@ def _pad(pages: Tensor, stride: int) -> Tensor:
     return padded
 
 
-def _block(block: Block, x: Tensor, strip: _Strip | None = None, into: Tensor | None = None) -> Tensor:
-    """`Block.forward` with fewer temporaries; with a strip, its rows alone, put into a whole map."""
-    inside = block.first(_relu(x))
-    change: Tensor = block.second(_relu(inside, inside))
-    if strip is None or into is None:
-        return change.add_(x)
-    return torch.add(strip.inner(change), strip.inner(x), out=into[:, :, strip.top : strip.bottom])
+def _cells(pages: Tensor, top: int, bottom: int, shuffle: int) -> Tensor:
+    """Rows top..bottom of the cells of (N, H, W, C): (N, rows, columns, shuffle * shuffle, C)."""
+    count, _, width, channels = pages.shape
+    rows = pages[:, top * shuffle : bottom * shuffle]
+    lines = _wide(rows.reshape(count, bottom - top, shuffle, width // shuffle, shuffle * channels))
+    cells = lines.transpose(2, 3).contiguous().view(pages.dtype)
+    return cells.view(count, bottom - top, width // shuffle, shuffle**2, channels)
 
 
-def _relu(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """ReLU; for bfloat16 on its bits as an integer, whose sign is the number's: twice as fast on CPUs."""
-    if x.dtype != torch.bfloat16:
-        return torch.clamp_min(x, 0, out=out)
-    bits = None if out is None else out.view(torch.int16)
-    return torch.clamp_min(x.view(torch.int16), 0, out=bits).view(torch.bfloat16)
+def _rows(cells: Tensor, shuffle: int) -> Tensor:
+    """The pixels of cells: (N, h, w, shuffle * shuffle, C) to (N, h * shuffle, w * shuffle, C)."""
+    count, height, width, _, channels = cells.shape
+    lines = _wide(cells.view(count, height, width, shuffle, shuffle * channels))
+    rows = lines.transpose(2, 3).contiguous().view(cells.dtype)
+    return rows.view(count, height * shuffle, width * shuffle, channels)
 
 
-def _enlarged(gain: Tensor, scale: int) -> Tensor:
-    """(N, C, h, w) to (N, C, h scale, w scale), plane by plane: several times faster than all at once."""
-    planes = gain.flatten(0, 1).unsqueeze(1).contiguous()
-    large = F.interpolate(planes, scale_factor=float(scale), mode="bilinear", align_corners=False)
-    return large.view(*gain.shape[:2], *large.shape[2:])
+def _wide(x: Tensor) -> Tensor:
+    """Integers whose last axis is one number each, where there are numbers that wide: they move faster."""
+    wide = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(x.shape[-1] * x.element_size())
+    return x.view(wide) if wide else x
 
 
-def _cleaned(pages: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
-    """`autoencoder.apply` for (N, H, W, C) integers; the predictions are (N, C, H, W), gain is used up."""
-    white = torch.iinfo(pages.dtype).max
-    x = pages.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    cleaned = gain.mul_(x).add_(x).add_(correction, alpha=white).round_().clamp_(0, white)
-    return cleaned.to(pages.dtype).permute(0, 2, 3, 1)
+def _block(block: Block, x: Tensor) -> Tensor:
+    """`Block.forward` in two passes."""
+    return _convolve(block.second, _convolve(block.first, x, relu=True), relu=True, shortcut=x)
+
+
+def _convolve(layer: nn.Conv2d, x: Tensor, relu: bool = False, shortcut: Tensor | None = None) -> Tensor:
+    """A 3x3 convolution, plus the shortcut, through the ReLU.
+
+    oneDNN does all of it while a result is still in registers; `torch.compile` uses the same operators.
+    """
+    if x.device.type == "cpu" and torch._C._has_mkldnn:
+        rest = (layer.weight, layer.bias, (1, 1), (1, 1), (1, 1), 1)
+        then = "relu" if relu else "none"
+        fused: Tensor
+        if shortcut is None:
+            fused = torch.ops.mkldnn._convolution_pointwise(x, *rest, then, [], "")
+        else:
+            binary = torch.ops.mkldnn._convolution_pointwise.binary
+            fused = binary(x, shortcut, *rest, "add", 1.0, then if relu else None, [], "")
+        return fused
+    out: Tensor = layer(x)
+    if shortcut is not None:
+        out += shortcut
+    return out.relu_() if relu else out
+
+
+def _cleaned(cells: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
+    """`autoencoder.apply` for cells of integers (N, h, w, s * s, C); gain (N, h, w, C), correction flat."""
+    white = torch.iinfo(cells.dtype).max
+    x = cells.float()
+    x *= (gain.float() + 1)[:, :, :, None]
+    x += correction.float().reshape(x.shape).mul_(white)
+    return x.round_().clamp_(0, white).to(cells.dtype)

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
-from model.damage import Page
+from model.page import Page
 
 
 def handwriting(rng: Generator, page: Page, dpi: float) -> None:

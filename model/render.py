@@ -13,7 +13,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
 from model import ink
-from model.damage import Page
+from model.page import Page
 from model.paper import fractal_noise
 
 _TEXT = """

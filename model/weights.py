@@ -14,10 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from model.autoencoder import Autoencoder, AutoencoderConfig
+from model.networks import PUMICE, Network, NetworkConfig, architecture_of, build, config_from
 
-ARCHITECTURE = "pumice-gain-unet-1"
-SHIPPED = Path(__file__).parent / "weights" / "pumice-1.safetensors"
+SHIPPED = Path(__file__).parent / "weights" / "pumice-2.safetensors"
 """The weights that `pumice clean` uses when none are named."""
 
 MAX_WEIGHTS_BYTES = 256 * 2**20
@@ -27,7 +26,7 @@ class WeightsError(ValueError):
     """The file holds no weights that this version can use; the sentence says why and what to do."""
 
 
-def save_weights(model: Autoencoder, path: Path) -> Path:
+def save_weights(model: Network, path: Path) -> Path:
     """Write float32 safetensors with the network's shape in its metadata, whole or not at all.
 
     Returns:
@@ -37,7 +36,7 @@ def save_weights(model: Autoencoder, path: Path) -> Path:
         OSError: the folder can't be written.
     """
     tensors = {name: t.detach().float().cpu().contiguous() for name, t in model.state_dict().items()}
-    metadata = {"architecture": ARCHITECTURE, "config": json.dumps(asdict(model.config))}
+    metadata = {"architecture": architecture_of(model), "config": json.dumps(asdict(model.config))}
     partial = path.with_suffix(".part")
     # Not save_file: its files are readable by their owner alone.
     partial.write_bytes(_in_one_order(save(tensors, metadata)))
@@ -56,7 +55,7 @@ def _in_one_order(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
-def load_weights(path: Path) -> Autoencoder:
+def load_weights(path: Path) -> Network:
     """Read a network back, in evaluation mode, float32, on the CPU.
 
     Raises:
@@ -64,7 +63,7 @@ def load_weights(path: Path) -> Autoencoder:
     """
     try:
         tensors, metadata = _read(path)
-        model = Autoencoder(_config_of(metadata))
+        model = build(_config_of(path, metadata))
         model.load_state_dict(tensors)
     except OSError as error:
         raise WeightsError(f"can't read weights {path}: {error.strerror or error}; check --model") from error
@@ -76,7 +75,7 @@ def load_weights(path: Path) -> Autoencoder:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors, all finite floats, and the metadata of our architecture."""
+    """The tensors, all finite floats, and the metadata."""
     size = path.stat().st_size
     if not path.is_file():
         raise WeightsError(f"{path} is no file; --model takes a .safetensors file")
@@ -84,21 +83,21 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(f"weights {path} are {size} bytes, more than Pumice's can be; check --model")
     with safe_open(path, framework="pt") as file:
         metadata: dict[str, str] = file.metadata() or {}
-        found = metadata.get("architecture", "unknown")
-        if found != ARCHITECTURE:
-            raise WeightsError(
-                f"weights {path} are of architecture {found!r}, this version runs {ARCHITECTURE!r}: "
-                "train them again with `pumice train` or use the shipped ones"
-            )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if not all(t.is_floating_point() and t.isfinite().all() for t in tensors.values()):
         raise WeightsError(f"weights {path} hold numbers that are not finite: train them again")
     return tensors, metadata
 
 
-def _config_of(metadata: dict[str, str]) -> AutoencoderConfig:
-    raw: dict[str, Any] = json.loads(metadata["config"])
-    return AutoencoderConfig(shuffle=int(raw["shuffle"]), widths=tuple(int(w) for w in raw["widths"]))
+def _config_of(path: Path, metadata: dict[str, str]) -> NetworkConfig:
+    found = metadata.get("architecture", "unknown")
+    config = config_from(found, json.loads(metadata.get("config", "{}")))
+    if config is None:
+        raise WeightsError(
+            f"weights {path} are of architecture {found!r}, this version runs {PUMICE!r}: "
+            "train them again with `pumice train` or use the shipped ones"
+        )
+    return config
 
 
 def _reason(error: Exception) -> str:
@@ -122,6 +121,21 @@ def fingerprint(path: Path) -> str:
 def card_path(weights: Path) -> Path:
     """Where the card of these weights lies."""
     return weights.with_suffix(".json")
+
+
+def load_card(weights: Path) -> dict[str, Any]:
+    """The card beside these weights; where there is none, nothing but their hash.
+
+    Raises:
+        WeightsError: the card is no JSON, or the weights can't be read.
+    """
+    try:
+        card: dict[str, Any] = json.loads(card_path(weights).read_text())
+    except FileNotFoundError:
+        return {"sha256": fingerprint(weights)}
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"can't read the card {card_path(weights)}: {error}; mend or remove it") from error
+    return card
 
 
 def save_card(weights: Path, card: dict[str, Any]) -> None:

@@ -22,14 +22,15 @@ def one_thread() -> None:
 
 
 def random_network(config: AutoencoderConfig = TINY) -> Autoencoder:
-    """A network whose heads say something: an untrained one says nothing."""
+    """A network whose heads and blocks say something: an untrained one says nothing."""
     torch.manual_seed(3)
     model = Autoencoder(config)
     with torch.no_grad():
-        for head in (model.gain, model.correction):
-            head.weight.normal_(0, 0.03)
-            assert head.bias is not None
-            head.bias.normal_(0, 0.03)
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Conv2d) and not layer.weight.any():
+                layer.weight.normal_(0, 0.03)
+                assert layer.bias is not None
+                layer.bias.normal_(0, 0.03)
     return model.eval()
 
 
@@ -123,6 +124,14 @@ def test_the_reach_is_no_promise_too_much() -> None:
     rows, columns = (torch.nonzero(changed.any(axis)).flatten() for axis in (1, 0))
     assert row - TINY.reach <= int(rows.min()) and int(rows.max()) <= row + TINY.reach
     assert row - TINY.reach <= int(columns.min()) and int(columns.max()) <= row + TINY.reach
+
+
+def test_a_strip_may_be_all_padding() -> None:
+    whole, strips = (PageNetwork(random_network(), torch.device("cpu"), torch.float32) for _ in range(2))
+    strips._cells = 18 * 24  # strips of 18 cells, 36 rows of a page: no multiple of the stride
+    for height in range(33, 41):
+        page = torch.from_numpy(some_page(height, 48)[None, ..., None])
+        assert torch.equal(whole(page), strips(page)), height
 
 
 def test_other_pages_of_the_batch_make_no_difference(weights: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model import damage as dirt
-from model.damage import Page, damage, damage_bitonal
+from model.damage import damage, damage_bitonal
+from model.page import Page
 from model.paper import fractal_noise, grain, line_distance, smooth_noise, wobbly_disc, wrinkles
 from model.render import render_page
 

@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.data import (
-    DataFault,
-    Pair,
-    Patches,
-    hold_out,
-    load_clean_pages,
-    load_pairs,
-    read_page,
-    render_pages,
-)
+from model.data import hold_out, load_clean_pages, load_pairs, render_pages
+from model.images import DataFault, read_page
+from model.papers import Pair
 
 
 def picture(path: Path, height: int = 20, width: int = 30, mode: str = "L") -> Path:
@@ -44,13 +37,14 @@ def test_pairs_come_in_the_order_of_their_names(tmp_path: Path, clean: str) -> N
 def test_pairs_that_are_none(tmp_path: Path) -> None:
     refused(tmp_path, str(tmp_path), "noisy/ and clean/")
     (tmp_path / "noisy").mkdir()
-    refused(tmp_path, str(tmp_path), "noisy/ and clean/")
+    refused(tmp_path, str(tmp_path), "half a folder of pairs")
     (tmp_path / "clean").mkdir()
     refused(tmp_path, "noisy", "holds no images")
     picture(tmp_path / "noisy" / "one.png")
-    refused(tmp_path, "one.png", "has no partner")
+    refused(tmp_path, "clean", "holds no images")
     picture(tmp_path / "clean" / "one.two.png")
     refused(tmp_path, "one.png", "has no partner")
+    (tmp_path / "clean" / "one.two.png").unlink()
     picture(tmp_path / "clean" / "one.png", height=21)
     refused(tmp_path, "one.png", "differ in size", "21")
     (tmp_path / "clean" / "one.png").write_bytes(b"no image")
@@ -131,29 +125,6 @@ def test_what_is_held_out_is_never_trained_on() -> None:
     pairs = [some_pair(name) for name in ("a-ink.png", "b-ink.png", "a-oil.png")]
     kept, held = hold_out(pairs, ["*oil*", "b-*"])
     assert [p.name for p in kept] == ["a-ink.png"] and [p.name for p in held] == ["b-ink.png", "a-oil.png"]
-
-
-def test_seed_and_step_decide_a_batch() -> None:
-    pages = [np.full((90, 500, 3), 255, np.uint8), some_pair("x").clean]
-    data = Patches([some_pair("a")], pages, seed=5)
-    first = list(data.batches(0, 8))
-    again = [batch for step in range(8) for batch in data.batches(step, step + 1)]
-    for (noisy, clean), (noisy2, clean2) in zip(first, again, strict=True):
-        assert np.array_equal(noisy, noisy2) and np.array_equal(clean, clean2)
-        assert noisy.shape == clean.shape and noisy.shape[1] in (1, 3) and noisy.dtype == np.uint8
-    others = Patches([some_pair("a")], pages, seed=6).batches(0, 8)
-    assert any(
-        a.shape != b.shape or not np.array_equal(a, b) for (a, _), (b, _) in zip(first, others, strict=True)
-    )
-    assert {noisy.shape[1] for noisy, _ in first} == {1, 3}, "grey and colour"
-
-
-def test_pairs_alone_and_pages_alone_will_do() -> None:
-    for pairs, pages in (([some_pair("a")], []), ([], [some_pair("b").clean])):
-        noisy, clean = Patches(pairs, pages, 0).batch(np.random.default_rng(0))
-        assert noisy.shape == clean.shape
-    with pytest.raises(DataFault, match="nothing to train on"):
-        Patches([], [], 0)
 
 
 def test_pages_of_our_own_are_half_in_colour() -> None:

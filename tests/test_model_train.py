@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from model import learner
 from model import train as training
 from model.autoencoder import Autoencoder, AutoencoderConfig
-from model.data import Pair, Patches
-from model.train import TrainConfig, TrainingFault, restoration_loss, train
+from model.learner import TrainConfig, TrainingFault
+from model.loss import LossConfig, restoration_loss
+from model.papers import Pair
+from model.samples import Patches
+from model.train import train, validation_error
 from model.weights import WeightsError, load_weights, save_weights
 
 TINY = AutoencoderConfig(shuffle=4, widths=(4, 4))
@@ -21,7 +25,8 @@ CONFIG = TrainConfig(steps=6, seed=1, network=TINY)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(training, "LOG_EVERY", 2)
+    monkeypatch.setattr(training, "VALIDATE_EVERY", 2)
+    monkeypatch.setattr(learner, "LOG_EVERY", 2)
 
 
 @pytest.fixture(scope="module")
@@ -140,12 +145,50 @@ def test_continuing_with_a_network_of_another_shape_is_refused(tmp_path: Path, d
         train(data, CONFIG, tmp_path / "out", init=tmp_path / "other.safetensors")
 
 
+def loss_of(output: float, truth: float, bitonal: bool, ink: float = 0.0) -> float:
+    one = torch.ones(1, 1, 2, 2)
+    return float(
+        restoration_loss(
+            one * output, one * truth, one * ink, torch.tensor([bitonal]), LossConfig(3.0, 1.5, 6.0, 2.0)
+        )
+    )
+
+
 def test_losing_ink_costs_more_than_leaving_dirt() -> None:
-    paper = torch.ones(1, 1, 9, 9)
-    stroke = paper.clone()
-    stroke[..., 4, :] = 0
-    assert float(restoration_loss(stroke, stroke, CONFIG)) == 0
-    lost = float(restoration_loss(paper, stroke, CONFIG))
-    dirt = float(restoration_loss(stroke, paper, CONFIG))
-    assert lost > 3 * dirt > 0
-    assert dirt == pytest.approx((1 + 4) / 9)
+    assert loss_of(0.4, 0.4, False, ink=1) == 0
+    dirt, lost = loss_of(0.5, 1, False), loss_of(0.5, 0, False, ink=1)
+    assert dirt == pytest.approx(0.5 + 6 * 0.25)
+    assert lost == pytest.approx(4 * (0.5 + 6 * 0.25) + 1.5 * 0.5)
+
+
+def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
+    assert loss_of(0.05, 0, True, ink=1) == loss_of(0.3, 0, True, ink=1) == 0
+    assert loss_of(0.5, 0, True) == pytest.approx(2 * (0.2 + 6 * 0.04))
+    assert loss_of(0.75, 1, True, ink=0.5) == 0, "paper at an edge may be grey"
+    assert loss_of(0.5, 1, True, ink=0.5) == pytest.approx(2 * (1 + 1.5) * (0.2 + 6 * 0.04))
+    assert loss_of(0.75, 1, True) == pytest.approx(2 * (0.25 + 6 * 0.0625)), "paper elsewhere may not"
+
+
+def test_the_best_validation_is_the_result(
+    tmp_path: Path, data: Patches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([0.3, 0.1, 0.2, 0.2, 0.2])
+    monkeypatch.setattr(training, "validation_error", lambda *_: next(errors))
+    held = data.pairs
+    config = TrainConfig(steps=10, seed=1, network=TINY, patience=2)
+    weights = train(data, config, tmp_path, held=held)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["validation"] for line in lines if "validation" in line] == [0.3, 0.1, 0.2, 0.2]
+    assert lines[-1]["step"] == 8, "two checks without gain end it"
+    assert weights.read_bytes() == (tmp_path / "best.safetensors").read_bytes()
+    assert train(data, config, tmp_path, held=held).read_bytes() == weights.read_bytes(), "and it stays ended"
+
+
+def test_the_validation_error_is_that_of_the_pages() -> None:
+    clean = np.where(np.arange(64 * 64).reshape(64, 64) % 2, 255, 204).astype(np.uint8)
+    noisy = (clean - 51).astype(np.uint8)
+    error = validation_error(Autoencoder(TINY), [Pair("grey", noisy, clean)], torch.device("cpu"))
+    assert error == pytest.approx(0.2, abs=1e-3)
+    ink = np.where(clean == 255, 255, 0).astype(np.uint8)
+    grey = np.where(clean == 255, 200, 100).astype(np.uint8)
+    assert validation_error(Autoencoder(TINY), [Pair("cut", grey, ink)], torch.device("cpu")) == 0

@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.autoencoder import Autoencoder, AutoencoderConfig
+from model.networks import PUMICE
 from model.weights import (
-    ARCHITECTURE,
     SHIPPED,
     WeightsError,
     card_path,
     fingerprint,
+    load_card,
     load_weights,
     save_card,
     save_weights,
@@ -119,7 +120,7 @@ def tensors() -> dict[str, Tensor]:
 
 def written(path: Path, holds: dict[str, Tensor], **metadata: str) -> Path:
     config = json.dumps({"shuffle": 2, "widths": [4, 6]})
-    save_file(holds, path, {"architecture": ARCHITECTURE, "config": config, **metadata})
+    save_file(holds, path, {"architecture": PUMICE, "config": config, **metadata})
     return path
 
 
@@ -179,3 +180,12 @@ def test_the_card_lies_beside_its_weights(good: Path) -> None:
     save_card(good, {"seed": 3})
     assert json.loads(card_path(good).read_text()) == {"seed": 3}
     assert card_path(good) == good.parent / "good.json"
+
+
+def test_cards_come_back_and_missing_ones_leave_the_hash(good: Path) -> None:
+    assert load_card(good) == {"sha256": fingerprint(good)}
+    save_card(good, {"seed": 3, "init": {"seed": 2}})
+    assert load_card(good) == {"seed": 3, "init": {"seed": 2}}
+    card_path(good).write_text("{")
+    with pytest.raises(WeightsError, match=r"good\.json.*mend or remove it"):
+        load_card(good)

@@ -1,0 +1,48 @@
+"""The networks there are: Pumice's own and the article's, by the name that their weights bear."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from model.autoencoder import Autoencoder, AutoencoderConfig
+from model.baseline import ArticleConfig, ArticleNetwork, ArticlePages
+from model.forward import PageNetwork
+
+Network: TypeAlias = Autoencoder | ArticleNetwork
+NetworkConfig: TypeAlias = AutoencoderConfig | ArticleConfig
+
+CleanPages: TypeAlias = Callable[[Tensor], Tensor]
+"""Cleans (N, H, W, 1 or 3) uint8 or uint16 pages of any size; same shape, dtype and device."""
+
+PUMICE, ARTICLE = "pumice-gain-unet-2", "article-text-1"
+"""Names of architectures; a number goes up when old weights no longer fit."""
+
+
+def build(config: NetworkConfig) -> Network:
+    """An untrained network."""
+    return Autoencoder(config) if isinstance(config, AutoencoderConfig) else ArticleNetwork(config)
+
+
+def architecture_of(model: Network) -> str:
+    """The name that goes into the weights' file."""
+    return PUMICE if isinstance(model, Autoencoder) else ARTICLE
+
+
+def config_from(architecture: str, raw: Mapping[str, Any]) -> NetworkConfig | None:
+    """The shape from what stands in a weights' file; None for an architecture that is unknown.
+
+    Raises:
+        LookupError, TypeError, ValueError: the shape is no shape.
+    """
+    if architecture == PUMICE:
+        return AutoencoderConfig(shuffle=int(raw["shuffle"]), widths=tuple(int(w) for w in raw["widths"]))
+    return ArticleConfig(int(raw["width"])) if architecture == ARTICLE else None
+
+
+def for_pages(model: Network, device: torch.device, dtype: torch.dtype) -> CleanPages:
+    """Make a network ready to clean pages; it is taken over, use it for nothing else."""
+    if isinstance(model, Autoencoder):
+        return PageNetwork(model, device, dtype)
+    return ArticlePages(model, device)

@@ -1,0 +1,36 @@
+"""Pages as arrays: what data, damage and scores share."""
+
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Page: TypeAlias = NDArray[np.uint8]
+"""(H, W) grey or (H, W, 3) RGB, 0 black to 255 white."""
+
+
+def as_grey(page: Page) -> Page:
+    """(H, W): grey as it is, RGB by its luma."""
+    return page if page.ndim == 2 else np.asarray(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), np.uint8)  # noqa: PLR2004
+
+
+def is_bitonal(page: Page) -> bool:
+    """Whether all pixels are black or white."""
+    return bool(((page == 0) | (page == 255)).all())  # noqa: PLR2004
+
+
+def crop(rng: Generator, size: int, *pages: Page) -> list[Page]:
+    """The same random square of each page; pages that are too small are mirrored outwards first."""
+    height, width = pages[0].shape[:2]
+    short_y, short_x = max(0, size - height), max(0, size - width)
+    grown = pages
+    if short_y or short_x:
+        grown = tuple(
+            np.asarray(cv2.copyMakeBorder(p, 0, short_y, 0, short_x, cv2.BORDER_REFLECT), np.uint8)
+            for p in pages
+        )
+    y = int(rng.integers(0, grown[0].shape[0] - size + 1))
+    x = int(rng.integers(0, grown[0].shape[1] - size + 1))
+    return [page[y : y + size, x : x + size] for page in grown]

@@ -1,0 +1,155 @@
+"""Real paper from pairs: what lies between the strokes, and laid under other strokes.
+
+A pair shows its paper wherever the truth is white. Pairs made of one sheet show it under each other's text;
+what no pair shows is filled in from around (Telea 2004). So every sheet can carry every text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from model.page import Page, as_grey, crop, is_bitonal
+from model.paper import Plane
+
+_WHITE = 250
+_SAME = 2.0
+"""Grey levels that two pictures of one sheet differ by, in the median."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A damaged page and the truth; same height and width, grey or RGB uint8; the truth may be 1-bit."""
+
+    name: str
+    noisy: Page
+    clean: Page
+
+    @property
+    def bitonal(self) -> bool:
+        """Whether the truth knows but ink and paper."""
+        return is_bitonal(self.clean)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A pair taken apart: `noisy` is about `paper` times `ink`.
+
+    Attributes:
+        paper: the sheet without its text, as `noisy`.
+        ink: uint8, as `noisy`: the share of light that the text lets through, 255 where there is none.
+        pair: what it was.
+    """
+
+    pair: Pair
+    paper: Page
+    ink: Page
+
+
+def take_apart(pairs: Sequence[Pair]) -> list[Sheet]:
+    """The paper and the ink of each pair; pairs on one sheet of paper complete each other."""
+    groups: list[list[Pair]] = []
+    for pair in pairs:
+        group = next((g for g in groups if _same_sheet(g[0], pair)), None)
+        if group is None:
+            groups.append([pair])
+        else:
+            group.append(pair)
+    sheets = []
+    for group in groups:
+        paper = _paper_of(group)
+        sheets += [Sheet(pair, paper, _ink_of(pair, paper)) for pair in group]
+    return sheets
+
+
+def _same_sheet(a: Pair, b: Pair) -> bool:
+    if a.noisy.shape != b.noisy.shape:
+        return False
+    blank = _blank(a) & _blank(b)
+    differences = np.abs(a.noisy.astype(np.int16) - b.noisy)[blank]
+    return bool(blank.mean() > 0.05) and float(np.median(differences)) <= _SAME
+
+
+def _blank(pair: Pair) -> NDArray[np.bool_]:
+    """(H, W): where nothing of the text is near."""
+    light = np.asarray(cv2.erode(as_grey(pair.clean), np.ones((5, 5), np.uint8)), np.uint8)
+    return light >= _WHITE
+
+
+def _paper_of(group: Sequence[Pair]) -> Page:
+    blanks = [_blank(pair) for pair in group]
+    counts = np.sum(blanks, axis=0)
+    total = np.zeros(group[0].noisy.shape, np.float32)
+    for pair, blank in zip(group, blanks, strict=True):
+        total += pair.noisy * (blank if pair.noisy.ndim == 2 else blank[..., None])
+    shown = np.maximum(counts, 1) if total.ndim == 2 else np.maximum(counts, 1)[..., None]
+    paper = (total / shown + 0.5).astype(np.uint8)
+    return np.asarray(cv2.inpaint(paper, (counts == 0).astype(np.uint8), 3, cv2.INPAINT_TELEA), np.uint8)
+
+
+def _ink_of(pair: Pair, paper: Page) -> Page:
+    share = pair.noisy.astype(np.float32) / np.maximum(paper, 1)
+    return np.asarray(np.clip(share * 255, 0, 255), np.uint8)
+
+
+def draw_paper(rng: Generator, papers: Sequence[Page], size: int, colour: bool) -> Plane:
+    """A patch of paper as light, (size, size) or (size, size, 3) float32 in 0..1, unlike any there was.
+
+    Turned, scaled, brighter or darker, and sometimes two sheets in one: what light one lets through meets
+    the other.
+    """
+    light = _patch_of_paper(rng, papers, size, colour)
+    if rng.random() < 0.35:
+        light *= _relief(_patch_of_paper(rng, papers, size, colour), rng.uniform(0.4, 1.2))
+    return np.asarray(np.clip(light * rng.uniform(0.85, 1.08), 0.02, 1), np.float32)
+
+
+def _patch_of_paper(rng: Generator, papers: Sequence[Page], size: int, colour: bool) -> Plane:
+    paper = papers[int(rng.integers(0, len(papers)))]
+    if not colour:
+        paper = as_grey(paper)
+    scale = float(np.exp(rng.uniform(np.log(0.6), np.log(1.8)))) if rng.random() < 0.6 else 1.0
+    patch = crop(rng, max(8, round(size / scale)), paper)[0]
+    if patch.shape[0] != size:
+        patch = np.asarray(cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+    patch = np.rot90(patch, int(rng.integers(0, 4)))
+    light: Plane = np.divide(patch[:, ::-1] if rng.random() < 0.5 else patch, 255, dtype=np.float32)
+    if rng.random() < 0.5:
+        light = np.float32(np.median(light)) * _relief(light, rng.uniform(0.6, 1.7))
+    if colour and light.ndim == 2:
+        tint = 1 - np.asarray([0.02, 0.06, 0.16]) * rng.uniform(0, 1.6)
+        light = light[..., None] * tint.astype(np.float32)
+    return light
+
+
+def _relief(light: Plane, strength: float) -> Plane:
+    """What is uneven about a paper, as a factor around 1, weaker or stronger than it was."""
+    return np.asarray((np.maximum(light, 0.02) / max(float(np.median(light)), 0.02)) ** strength, np.float32)
+
+
+def print_on(rng: Generator, light: Plane, page: Page) -> Page:
+    """Print a clean page on paper.
+
+    Ink takes its share of the light, a little out of focus; glossy ink (toner) gives some of it back where
+    the paper swallows it: `light * page + gloss * (1 - light) * (1 - page)`. Fitted to NoisyOffice, whose
+    coffee and footprints are the first, folds and wrinkles the second with a gloss of 0.5 to 0.8, all of
+    them with a blur of 0.46 pixels.
+
+    Args:
+        rng: all randomness.
+        light: the paper, of the page's shape, 0..1.
+        page: the clean page.
+    """
+    ink = page.astype(np.float32) / 255
+    sigma = rng.normal(0.46, 0.02) if rng.random() < 0.6 else rng.uniform(0.2, 0.8)
+    ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), sigma), np.float32)
+    if rng.random() < 0.3:
+        ink = 1 - (1 - ink) * rng.uniform(0.45, 1)
+    gloss = rng.uniform(0.3, 1.0) if rng.random() < 0.5 else 0.0
+    scan = light * ink + gloss * (1 - light) * (1 - ink) + rng.uniform(0, 0.03) * (1 - ink)
+    if rng.random() < 0.3:
+        scan += rng.standard_normal(scan.shape, np.float32) * rng.uniform(0, 0.02)
+    return np.asarray(np.clip(scan * 255 + 0.5, 0, 255), np.uint8)

@@ -1,0 +1,197 @@
+"""Batches to learn from: pairs, clean pages damaged by code, and strokes laid on other papers.
+
+Every batch is drawn from a generator seeded by (seed, step): a training that is continued sees what it would
+have seen, and two runs of one seed see the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from model.damage import damage, damage_bitonal
+from model.images import DataFault
+from model.page import Page, as_grey, crop
+from model.papers import Pair, Sheet, draw_paper, print_on, take_apart
+
+COLOUR_SHARE = 0.35
+_PAIRS = {"as they are": 0.3, "on other paper": 0.45}
+"""Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one size and mode.
+
+    Attributes:
+        noisy: (N, C, S, S) uint8, C 1 or 3.
+        clean: the truth, same shape.
+        ink: (N, 1, S, S) uint8, how much a pixel or its neighbours are ink or edge.
+        bitonal: (N,) bool: truths that say where ink is, and not how dark.
+    """
+
+    noisy: NDArray[np.uint8]
+    clean: NDArray[np.uint8]
+    ink: NDArray[np.uint8]
+    bitonal: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    noisy: Page
+    clean: Page
+    bitonal: bool = False
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Draws batches from pairs and clean pages; either may be empty, but not both."""
+
+    pairs: Sequence[Pair]
+    pages: Sequence[Page]
+    seed: int
+    _sheets: list[list[Sheet]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.pairs and not self.pages:
+            raise DataFault("there is nothing to train on: neither pairs nor clean pages")
+        sheets = take_apart(self.pairs)
+        kinds = ([s for s in sheets if s.pair.bitonal == bitonal] for bitonal in (False, True))
+        object.__setattr__(self, "_sheets", [kind for kind in kinds if kind])
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of steps first..last-1."""
+        for step in range(first, last):
+            yield self.batch(np.random.default_rng((self.seed, step)))
+
+    def batch(self, rng: Generator) -> Batch:
+        """One batch: small or large patches (detail or stains), grey or colour."""
+        colour = rng.random() < COLOUR_SHARE
+        count, size = (5, 256) if rng.random() < 0.7 else (2, 416)
+        samples = [self._sample(rng, size, colour) for _ in range(max(1, count // 2) if colour else count)]
+        noisy, clean = (
+            np.stack([_planes(page, colour) for page in pages])
+            for pages in zip(*((s.noisy, s.clean) for s in samples), strict=True)
+        )
+        ink = np.stack([_ink_map(as_grey(s.clean))[None] for s in samples])
+        return Batch(noisy, clean, ink, np.asarray([s.bitonal for s in samples]))
+
+    def _sample(self, rng: Generator, size: int, colour: bool) -> _Sample:
+        kind = rng.random()
+        if self._sheets and (kind < _PAIRS["as they are"] or not self.pages):
+            return self._pair(rng, size, colour)
+        if self._sheets and kind < sum(_PAIRS.values()):
+            return self._on_other_paper(rng, size, colour)
+        return self._damaged(rng, size, colour)
+
+    def _sheet(self, rng: Generator) -> Sheet:
+        """Any sheet; pairs of both kinds of truth have equal chances, however many there are."""
+        kind = self._sheets[int(rng.integers(0, len(self._sheets)))]
+        return kind[int(rng.integers(0, len(kind)))]
+
+    def _pair(self, rng: Generator, size: int, colour: bool) -> _Sample:
+        pair = self._sheet(rng).pair
+        scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.2)
+        patches = crop(rng, max(8, round(size / scale)), _in_mode(pair.noisy, colour), as_grey(pair.clean))
+        noisy, clean = (_resized(patch, size) for patch in patches)
+        if rng.random() < 0.5:
+            noisy = _other_light(rng, noisy)
+        return self._finish(rng, noisy, clean, pair.bitonal, colour)
+
+    def _on_other_paper(self, rng: Generator, size: int, colour: bool) -> _Sample:
+        """The strokes of a pair or of a clean page on the paper of another pair."""
+        sheet = self._sheet(rng)
+        papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
+        light = draw_paper(rng, papers, size, colour)
+        if rng.random() < 0.3:
+            light = _marked(rng, light)
+        if sheet.pair.bitonal:
+            scale = _scale(rng, 0.65, 1.6, 0.5)
+            ink = _in_mode(sheet.ink, colour)
+            patches = crop(rng, max(8, round(size / scale)), ink, as_grey(sheet.pair.clean))
+            share, clean = (_resized(patch, size) for patch in patches)
+            let_through = (share / 255) ** _strength_of_ink(rng, colour)
+            noisy = np.clip(light * let_through * 255 + 0.5, 0, 255).astype(np.uint8)
+            return self._finish(rng, noisy, clean, True, colour)
+        if self.pages and rng.random() < 0.6:
+            clean = self._patch(rng, size, colour)
+        else:
+            clean = _in_mode(crop(rng, size, sheet.pair.clean)[0], colour)
+        return self._finish(rng, print_on(rng, light, clean), clean, False, colour)
+
+    @staticmethod
+    def _finish(rng: Generator, noisy: Page, clean: Page, bitonal: bool, colour: bool) -> _Sample:
+        if bitonal:
+            clean = np.where(clean < 128, 0, 255).astype(np.uint8)  # what scaling made grey
+        if rng.random() < 0.3:
+            noisy, clean = noisy[:, ::-1], clean[:, ::-1]
+        if rng.random() < 0.3:
+            noisy, clean = noisy[::-1], clean[::-1]
+        return _Sample(noisy, _in_mode(clean, colour), bitonal)
+
+    def _damaged(self, rng: Generator, size: int, colour: bool) -> _Sample:
+        page = self._patch(rng, size, colour)
+        kind = rng.random()
+        if kind < 0.22:
+            return _Sample(page, page)
+        if kind < 0.38 and not colour:
+            return _Sample(*damage_bitonal(page, rng))
+        other = self._patch(rng, size, False)
+        return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.1, 1.0))), page)
+
+    def _patch(self, rng: Generator, size: int, colour: bool) -> Page:
+        page = self.pages[int(rng.integers(0, len(self.pages)))]
+        scale = _scale(rng, 0.5, 1.8, 0.3)
+        return _resized(_in_mode(crop(rng, max(8, round(size / scale)), page)[0], colour), size)
+
+
+def _strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:
+    """An exponent for the light that ink lets through: faint to heavy, and in colour of any hue."""
+    strength = np.exp(rng.uniform(np.log(0.3), np.log(1.4)))
+    hue = rng.uniform(0.6, 1.5, 3 if colour and rng.random() < 0.5 else 1)
+    return np.asarray(strength * hue, np.float64)
+
+
+def _scale(rng: Generator, low: float, high: float, odds: float) -> float:
+    """How much larger to show a patch: 1, or with these odds something between low and high."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if rng.random() < odds else 1.0
+
+
+def _resized(patch: Page, size: int) -> Page:
+    if patch.shape[0] == size:
+        return patch
+    how = cv2.INTER_AREA if patch.shape[0] > size else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
+
+
+def _marked(rng: Generator, light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Paper with stains and folds of our own on it."""
+    blank = np.full(light.shape, 255, np.uint8)
+    marks = damage(blank, rng, None, strength=float(rng.uniform(0.2, 1.0)))
+    return light * np.divide(marks, 255, dtype=np.float32)
+
+
+def _other_light(rng: Generator, noisy: Page) -> Page:
+    """The light of another scanner: pairs are few, scanners are not."""
+    bent = (noisy.astype(np.float32) / 255) ** rng.uniform(0.8, 1.25)
+    return np.clip((bent * rng.uniform(0.85, 1.08) + rng.uniform(-0.04, 0.04)) * 255, 0, 255).astype(np.uint8)
+
+
+def _ink_map(clean: Page) -> NDArray[np.uint8]:
+    """Ink and edges: half the darkest neighbour's ink, half the contrast among the 3x3 neighbours."""
+    around = np.ones((3, 3), np.uint8)
+    darkest, lightest = cv2.erode(clean, around), cv2.dilate(clean, around)
+    return np.asarray((255 - darkest) // 2 + (lightest - darkest) // 2, np.uint8)
+
+
+def _in_mode(page: Page, colour: bool) -> Page:
+    if not colour:
+        return as_grey(page)
+    return page if page.ndim == 3 else np.repeat(page[..., None], 3, axis=2)
+
+
+def _planes(page: Page, colour: bool) -> Page:
+    return np.ascontiguousarray(page.transpose(2, 0, 1) if colour else page[None])

@@ -1,0 +1,86 @@
+"""Batches: seeded by step, of one mode and size, with truths that are marked for what they are."""
+
+import numpy as np
+import pytest
+
+from model.images import DataFault
+from model.papers import Pair
+from model.samples import Batch, Patches, _ink_map
+
+
+def some_pair(name: str, grey: bool = False) -> Pair:
+    rng = np.random.default_rng(len(name))
+    clean = np.where(rng.random((300, 280)) < 0.1, 0, 255).astype(np.uint8)
+    if grey:
+        clean[:40] = 200
+    return Pair(name, (clean * 0.8).astype(np.uint8), clean)
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    parts = ((a.noisy, b.noisy), (a.clean, b.clean), (a.ink, b.ink), (a.bitonal, b.bitonal))
+    return all(np.array_equal(x, y) for x, y in parts)
+
+
+def test_seed_and_step_decide_a_batch() -> None:
+    pages = [np.full((90, 500, 3), 255, np.uint8), some_pair("x").clean]
+    data = Patches([some_pair("a")], pages, seed=5)
+    first = list(data.batches(0, 12))
+    again = [batch for step in range(12) for batch in data.batches(step, step + 1)]
+    for one, two in zip(first, again, strict=True):
+        assert equal(one, two)
+        assert one.noisy.shape == one.clean.shape and one.noisy.shape[1] in (1, 3)
+        assert (
+            one.ink.shape == (len(one.noisy), 1, *one.noisy.shape[2:])
+            and one.bitonal.shape == one.noisy.shape[:1]
+        )
+        assert one.noisy.dtype == one.clean.dtype == one.ink.dtype == np.uint8
+    others = Patches([some_pair("a")], pages, seed=6).batches(0, 12)
+    assert not any(equal(a, b) for a, b in zip(first, others, strict=True))
+    assert {batch.noisy.shape[1] for batch in first} == {1, 3}, "grey and colour"
+
+
+def test_pairs_alone_and_pages_alone_will_do() -> None:
+    for pairs, pages in (([some_pair("a")], []), ([], [some_pair("b").clean])):
+        for batch in Patches(pairs, pages, 0).batches(0, 4):
+            assert batch.noisy.shape == batch.clean.shape
+    with pytest.raises(DataFault, match="nothing to train on"):
+        Patches([], [], 0)
+
+
+def test_truths_of_black_and_white_are_marked_and_stay_so() -> None:
+    for grey in (False, True):
+        for batch in Patches([some_pair("a", grey)], [], 0).batches(0, 6):
+            assert batch.bitonal.all() != grey
+            assert grey or set(np.unique(batch.clean)) <= {0, 255}
+
+
+def test_pairs_of_either_truth_have_equal_chances() -> None:
+    many = [some_pair(f"{'x' * n}", grey=True) for n in range(1, 6)]
+    data = Patches([some_pair("one"), *many], [], 0)
+    rng = np.random.default_rng(0)
+    drawn = [data._sheet(rng).pair.bitonal for _ in range(300)]
+    assert 0.4 < np.mean(drawn) < 0.6
+
+
+def test_strokes_meet_the_paper_of_others() -> None:
+    clean = np.full((300, 300), 255, np.uint8)
+    clean[:, 150:154] = 0
+    dark = Pair("dark", np.where(clean == 0, 20, 100).astype(np.uint8), clean)
+    light = Pair("light", np.where(clean == 0, 20, 220).astype(np.uint8), clean)
+    data = Patches([dark, light], [], 0)
+    rng = np.random.default_rng(1)
+    samples = [data._on_other_paper(rng, 200, colour=False) for _ in range(12)]
+    papers = [float(np.median(s.noisy[s.clean == 255])) for s in samples if (s.clean == 255).any()]
+    assert min(papers) < 130 and max(papers) > 180, "both papers, whichever the strokes came from"
+    for s in samples:
+        ink = s.clean == 0
+        if ink.sum() > 400:
+            assert np.median(s.noisy[ink]) < np.median(s.noisy[~ink])
+
+
+def test_the_ink_map_knows_ink_and_edges() -> None:
+    page = np.full((9, 9), 255, np.uint8)
+    assert not _ink_map(page).any()
+    page[4, 4] = 0
+    ink = _ink_map(page)
+    assert ink[4, 4] == ink[3, 3] == 127 + 127 and not ink[0].any() and np.count_nonzero(ink) == 9
