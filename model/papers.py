@@ -1,7 +1,9 @@
 """Real paper from pairs: what lies between the strokes, and laid under other strokes.
 
 A pair shows its paper wherever the truth is white. Pairs made of one sheet show it under each other's text;
-what no pair shows is filled in from around (Telea 2004). So every sheet can carry every text.
+what no pair shows is filled in from around (normalised convolution, Knutsson & Westin 1993) and gets grain
+from elsewhere. No ghost of a stroke may stay: networks would learn that faint strokes are dirt. So every
+sheet can carry every text.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ from model.page import Page, as_grey, crop, is_bitonal
 from model.paper import Plane
 
 _WHITE = 250
+_SCALES = (1, 4, 16, 64)
+"""How far around paper is looked for, in units of five pixels."""
 _SAME = 2.0
 """Grey levels that two pictures of one sheet differ by, in the median."""
 
@@ -74,8 +78,9 @@ def _same_sheet(a: Pair, b: Pair) -> bool:
 
 
 def _blank(pair: Pair) -> NDArray[np.bool_]:
-    """(H, W): where nothing of the text is near."""
-    light = np.asarray(cv2.erode(as_grey(pair.clean), np.ones((5, 5), np.uint8)), np.uint8)
+    """(H, W): where nothing of the text is near; ink bleeds beyond what a 1-bit truth calls ink."""
+    near = 13 if pair.bitonal else 5
+    light = np.asarray(cv2.erode(as_grey(pair.clean), np.ones((near, near), np.uint8)), np.uint8)
     return light >= _WHITE
 
 
@@ -86,8 +91,31 @@ def _paper_of(group: Sequence[Pair]) -> Page:
     for pair, blank in zip(group, blanks, strict=True):
         total += pair.noisy * (blank if pair.noisy.ndim == 2 else blank[..., None])
     shown = np.maximum(counts, 1) if total.ndim == 2 else np.maximum(counts, 1)[..., None]
-    paper = (total / shown + 0.5).astype(np.uint8)
-    return np.asarray(cv2.inpaint(paper, (counts == 0).astype(np.uint8), 3, cv2.INPAINT_TELEA), np.uint8)
+    return _filled(total / shown, counts > 0)
+
+
+def _filled(paper: Plane, known: NDArray[np.bool_]) -> Page:
+    """Paper with its unknown places drawn from what is known around them, from as near as there is enough."""
+    weight = known.astype(np.float32)
+    planes = paper.reshape(*known.shape, -1) * weight[..., None]
+    filled, todo = planes.copy(), ~known
+    grain = (planes - _blurred(planes, 1) / (_blurred(weight, 1)[..., None] + 1e-6)) * weight[..., None]
+    for scale in _SCALES:
+        share = _blurred(weight, scale)
+        around = _blurred(planes, scale) / (share[..., None] + 1e-6)
+        here = todo & (share > 0.15)
+        filled[here] = (around + np.roll(grain, (37, 53), (0, 1)))[here]
+        todo &= ~here
+    return np.asarray(np.clip(filled + 0.5, 0, 255), np.uint8).reshape(paper.shape)
+
+
+def _blurred(planes: Plane, scale: int) -> Plane:
+    """(H, W[, C]) blurred with a standard deviation of `5 * scale` pixels, on a grid as coarse as that."""
+    height, width = planes.shape[:2]
+    small = (max(1, width // scale), max(1, height // scale))
+    coarse = cv2.GaussianBlur(cv2.resize(planes, small, interpolation=cv2.INTER_AREA), (0, 0), 5)
+    fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(fine, np.float32).reshape(planes.shape)
 
 
 def _ink_of(pair: Pair, paper: Page) -> Page:

@@ -1,4 +1,4 @@
-"""`scripts/bench speed|memory|scores`: what the job costs beside its parts, and the shipped weights' scores.
+"""`scripts/bench speed|memory`: what the job costs beside its parts, and what memory it takes.
 
 speed: A4 pages at 300 dpi (JPEG, PNG, G4) in a few tars. The floor is the time of decode, network and encode
 alone, one stage after the other, each with all cores; it is measured before and after the job, in one run,
@@ -6,16 +6,12 @@ because machines drift. The ratio floor / job says how much the job adds.
 
 memory: one tar of about 2 GB of uncompressed A4 pages through one cleaner, its memory sampled all the while.
 
-scores: the table of the shipped weights' card, which `pumice train` wrote.
-
-All write their figures into README.md between their markers, and name the machine.
+Both write their figures into README.md between their markers, and name the machine.
 """
 
 import argparse
 import io
-import json
 import os
-import platform
 import re
 import tarfile
 import tempfile
@@ -38,10 +34,10 @@ from jobs.plan import Plan
 from model.cleaner import Cleaner
 from model.damage import damage, damage_bitonal
 from model.render import render_page
-from model.weights import SHIPPED, card_path
+from model.weights import SHIPPED
+from scripts.blocks import ROOT, Curve, draw_curves, machine, table, write_block
 
 T = TypeVar("T")
-ROOT = Path(__file__).parent.parent
 A4 = (3508, 2480)
 KINDS = ("JPEG", "PNG", "TIFF")
 
@@ -129,17 +125,17 @@ def speed(pages: int) -> str:
         after = stages(files[half:])
     floor = {name: before[name] + after[name] for name in before}
     total = sum(floor.values())
-    lines = ["| part | ms/page |", "|---|---|"]
-    lines += [f"| {name} alone | {seconds / len(files) * 1e3:,.0f} |" for name, seconds in floor.items()]
-    lines += [
-        f"| floor: the three one after the other | {total / len(files) * 1e3:,.0f} |",
-        f"| whole job, Ray's start and the ledger included | {summary.seconds / len(files) * 1e3:,.0f} |",
-        f"| **floor / job** | **{total / summary.seconds:.2f}** |",
-        "",
-        f"{len(files)} A4 pages at 300 dpi, a third each JPEG, PNG and 1-bit G4; {machine()}; "
-        f"`scripts/bench speed --pages {pages}`.",
+    rows = [[f"{name} alone", f"{seconds / len(files) * 1e3:,.0f}"] for name, seconds in floor.items()]
+    rows += [
+        ["floor: the three one after the other", f"{total / len(files) * 1e3:,.0f}"],
+        ["whole job, Ray's start and the ledger included", f"{summary.seconds / len(files) * 1e3:,.0f}"],
+        ["**floor / job**", f"**{total / summary.seconds:.2f}**"],
     ]
-    return "\n".join(lines)
+    return (
+        f"{table(['part', 'ms/page'], rows)}\n\n"
+        f"{len(files)} A4 pages at 300 dpi, a third each JPEG, PNG and 1-bit G4; {machine()}; "
+        f"`scripts/bench speed --pages {pages}`."
+    )
 
 
 class Memory(api.Silent):
@@ -188,11 +184,6 @@ def resident_bytes() -> Iterator[int]:
 
 def memory(megabytes: int) -> str:
     """Stream one large tar and plot the cleaner's memory; a Markdown paragraph."""
-    import matplotlib  # noqa: PLC0415 - only this needs it
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as name:
         source = Path(name) / "source"
         source.mkdir()
@@ -209,12 +200,9 @@ def memory(megabytes: int) -> str:
             summary = api.clean(str(source), str(Path(name) / "cleaned"), watcher=watcher)
         finally:
             watcher.stop()
-    figure, axes = pyplot.subplots(figsize=(7, 3))
-    axes.plot([s[0] for s in watcher.samples], [s[1] for s in watcher.samples])
-    axes.set(
-        xlabel="seconds", ylabel="resident MiB", ylim=0, title=f"One cleaner, one tar of {size / 1e9:.1f} GB"
-    )
-    figure.savefig(ROOT / "infra" / "memory.svg", bbox_inches="tight", metadata={"Date": None})
+    curve = Curve("", [sample[0] for sample in watcher.samples], [sample[1] for sample in watcher.samples])
+    title = f"One cleaner, one tar of {size / 1e9:.1f} GB"
+    draw_curves(ROOT / "infra" / "memory.svg", [curve], title, ("seconds", "resident MiB"))
     peak = max(sample[1] for sample in watcher.samples)
     late = max(s[1] for s in watcher.samples if s[2] > 0.5)
     early = max(s[1] for s in watcher.samples if s[2] <= 0.5)
@@ -227,64 +215,16 @@ def memory(megabytes: int) -> str:
     )
 
 
-def scores() -> str:
-    """The scores of the shipped weights, from their card; a Markdown table."""
-    card = json.loads(card_path(SHIPPED).read_text())
-    lines = [
-        "| pages never trained on | RMSE before (0-1) | after | PSNR before | after |",
-        "|---|---|---|---|---|",
-    ]
-    for name, score in card["scores"].items():
-        if "rmse_after" in score:
-            lines.append(
-                f"| `{name}` | {score['rmse_before']:.3f} | {score['rmse_after']:.3f} "
-                f"| {score['psnr_before']:.1f} dB | {score['psnr_after']:.1f} dB |"
-            )
-    lines += ["", "| clean pages, which are to stay so | mean change of 255 | worst page | strokes | lost |"]
-    lines += ["|---|---|---|---|---|"]
-    for name, score in card["scores"].items():
-        if "strokes" in score:
-            lines.append(
-                f"| {score['pages']} {name} | {score['mean_change_grey_levels']:.2f} "
-                f"| {score['largest_change_of_a_page']:.2f} | {score['strokes']:,} "
-                f"| {score['strokes_lost']} |"
-            )
-    lines += [
-        "",
-        f"{card['parameters']:,} parameters; made and scored by `{card['command']}` on {machine()}.",
-    ]
-    return "\n".join(lines)
-
-
-def machine() -> str:
-    """The machine, in words."""
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}{gpu}"
-
-
-def write(marker: str, text: str) -> None:
-    """Put a text between its markers in README.md."""
-    readme = ROOT / "README.md"
-    pattern = rf"(<!-- {marker} -->).*?(<!-- /{marker} -->)"
-    readme.write_text(re.sub(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", readme.read_text(), flags=re.S))
-
-
 def main() -> None:
     """Parse, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory", "scores"])
+    parser.add_argument("what", choices=["speed", "memory"])
     parser.add_argument("--pages", type=int, default=120)
     parser.add_argument("--megabytes", type=int, default=2000)
     given = parser.parse_args()
-    measures = {
-        "speed": lambda: speed(given.pages),
-        "memory": lambda: memory(given.megabytes),
-        "scores": scores,
-    }
-    text = measures[given.what]()
+    text = speed(given.pages) if given.what == "speed" else memory(given.megabytes)
     print(text)
-    write(given.what, text)
+    write_block(ROOT / "README.md", given.what, text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""What scripts write into the project's pages: marker blocks, tables, curves, and the machine's name.
+
+A block is what lies between `<!-- name -->` and `<!-- /name -->` in a page of Markdown; the rest of the page
+belongs to people.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points to be joined by a line."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    dashed: bool = False
+
+
+def machine() -> str:
+    """The machine, in words."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}{gpu}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    head, *body = (f"| {' | '.join(cells)} |" for cells in (header, *rows))
+    return "\n".join([head, "|" + "---|" * len(header), *body])
+
+
+def replace_block(page: str, name: str, text: str) -> str:
+    """The page with another text in a block.
+
+    Raises:
+        ValueError: the page has no block of that name, or more than one.
+    """
+    pattern = rf"(<!-- {re.escape(name)} -->).*?(<!-- /{re.escape(name)} -->)"
+    replaced, count = re.subn(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, flags=re.S)
+    if count != 1:
+        raise ValueError(f"the page needs one block <!-- {name} --> ... <!-- /{name} -->, it has {count}")
+    return replaced
+
+
+def write_block(page: Path, name: str, text: str) -> None:
+    """Put a text into a block of a page of Markdown.
+
+    Raises:
+        ValueError: see `replace_block`.
+    """
+    page.write_text(replace_block(page.read_text(), name, text))
+
+
+def draw_curves(
+    picture: Path, curves: Sequence[Curve], title: str, axes: tuple[str, str], log: bool = False
+) -> None:
+    """Draw curves as an SVG that is the same whenever the curves are.
+
+    Args:
+        picture: the file to write.
+        curves: with a legend where there is more than one.
+        title: of the picture.
+        axes: what x and y are.
+        log: a logarithmic y; else y starts at 0.
+    """
+    import matplotlib  # noqa: PLC0415 - only pictures need it, and it takes a second
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    with pyplot.rc_context({"svg.hashsalt": picture.name}):
+        figure, plot = pyplot.subplots(figsize=(7, 3))
+        for curve in curves:
+            plot.plot(curve.x, curve.y, "--" if curve.dashed else "-", label=curve.label, linewidth=1.2)
+        plot.set(xlabel=axes[0], ylabel=axes[1], title=title)
+        plot.set(yscale="log") if log else plot.set(ylim=0)
+        if len(curves) > 1:
+            plot.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.02))
+        figure.savefig(picture, bbox_inches="tight", metadata={"Date": None})
+        pyplot.close(figure)
