@@ -13,9 +13,9 @@ Sections, each of which `--only` runs by itself:
 --model, --hold-out, --only and --curve may be given more than once. Where --hold-out matches files of a
 section, only those are taken.
 
-Each run ends by writing the tables of model/README.md, the first of them into README.md too, and the picture of
-the trainings anew from what lies in the folder of results, in which peers and weights that were measured before
-on the same pages are found again.
+Each run ends by writing the tables of model/README.md, the first of them into README.md too, and the picture
+of the trainings anew from what lies in the folder of results, in which peers and weights that were measured
+before on the same pages are found again.
 """
 
 import argparse
