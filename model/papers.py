@@ -172,7 +172,7 @@ def print_on(rng: Generator, light: Plane, page: Page) -> Page:
         page: the clean page.
     """
     ink = page.astype(np.float32) / 255
-    sigma = rng.normal(0.46, 0.02) if rng.random() < 0.6 else rng.uniform(0.2, 0.8)
+    sigma = rng.normal(0.46, 0.02) if rng.random() < 0.75 else rng.uniform(0.2, 0.8)
     ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), sigma), np.float32)
     if rng.random() < 0.3:
         ink = 1 - (1 - ink) * rng.uniform(0.45, 1)

@@ -17,9 +17,11 @@ from model.images import DataFault
 from model.page import Page, as_grey, crop
 from model.papers import Pair, Sheet, draw_paper, print_on, take_apart
 
-COLOUR_SHARE = 0.35
-_PAIRS = {"as they are": 0.3, "on other paper": 0.45}
+COLOUR_SHARE = 0.25
+_PAIRS = {"as they are": 0.35, "on other paper": 0.4}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
+_GREY_TRUTHS = 0.7
+"""The share of grey truths among pairs, where there are both kinds: each of their pixels teaches exact tones."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Patches:
         return self._damaged(rng, size, colour)
 
     def _sheet(self, rng: Generator) -> Sheet:
-        """Any sheet; pairs of both kinds of truth have equal chances, however many there are."""
-        kind = self._sheets[int(rng.integers(0, len(self._sheets)))]
+        """Any sheet; how many pairs there are of either kind of truth makes no difference."""
+        kind = self._sheets[0 if rng.random() < _GREY_TRUTHS else -1]
         return kind[int(rng.integers(0, len(kind)))]
 
     def _pair(self, rng: Generator, size: int, colour: bool) -> _Sample:
@@ -116,7 +118,7 @@ class Patches:
             let_through = (share / 255) ** _strength_of_ink(rng, colour)
             noisy = np.clip(light * let_through * 255 + 0.5, 0, 255).astype(np.uint8)
             return self._finish(rng, noisy, clean, True, colour)
-        if self.pages and rng.random() < 0.6:
+        if self.pages and rng.random() < 0.4:
             clean = self._patch(rng, size, colour)
         else:
             clean = _in_mode(crop(rng, size, sheet.pair.clean)[0], colour)
