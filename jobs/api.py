@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from jobs.commit_log import COMPACT_AT
 from jobs.config import CleanOptions, Recipe
 from jobs.dispatch import Dispatch, Tally
 from jobs.errors import InputError, LeaseHeld
+from jobs.heads import Heads
 from jobs.lease import Lease, acquire
 from jobs.ledger import Ledger
 from jobs.meter import Progress
@@ -47,7 +49,8 @@ class RunSummary:
 
     Attributes:
         run_id: names it in the ledger and in the report.
-        shards: shards committed by this run; `done_before` were committed already.
+        shards: shards committed by this run; `done_before` were committed already, `kept` of them of
+            another recipe.
         pages: their pages: cleaned + passed_through + failed.
         quarantined: shards that are given up, with the reason.
         unfinished: shards that the next run tries again, with the reason.
@@ -58,6 +61,7 @@ class RunSummary:
     run_id: str
     shards: int
     done_before: int
+    kept: int
     pages: int
     cleaned: int
     passed_through: int
@@ -106,13 +110,15 @@ def clean(
     with acquire(to, run_id) as lease:
         ledger = Ledger(to)
         ledger.roll_forward()
-        plan, dispatch = _plan(from_, ledger, recipe, run_id, options.max_attempts)
+        plan = _plan(from_, ledger.compact(), recipe, options)
+        dispatch = _dispatch(plan, ledger, recipe, run_id, options)
         watcher.planned(plan)
         if dispatch.waiting:
             spec = WorkerSpec(from_.url, to.url, recipe, options.device, threads=1)
             to.create(weights_key(recipe), weights)
             shards = plan.done + len(plan.todo)
-            _run(dispatch, spec, options, shards, _guarded(watcher, lease))
+            _run(dispatch, spec, options, shards, _guarded(watcher, lease, dispatch, ledger))
+            ledger.compact()
     return _summary(run_id, plan, dispatch.tally, time.monotonic() - begun)
 
 
@@ -125,7 +131,7 @@ def plan(source: str, destination: str, options: CleanOptions | None = None) -> 
     options = options or CleanOptions()
     _, recipe = _read_weights(options.model)
     from_, to = _open_places(source, destination)
-    return make_plan(find_shards(from_), Ledger(to).commits(), recipe)
+    return _plan(from_, Ledger(to).heads(), recipe, options)
 
 
 def _read_weights(model: Path) -> tuple[bytes, Recipe]:
@@ -153,16 +159,17 @@ def _open_places(source: str, destination: str) -> tuple[Store, Store]:
     return from_, to
 
 
-def _plan(
-    source: Store, ledger: Ledger, recipe: Recipe, run_id: str, max_attempts: int
-) -> tuple[Plan, Dispatch]:
-    commits = ledger.commits()
-    plan = make_plan(find_shards(source), commits, recipe)
-    dispatch = Dispatch(ledger, run_id, max_attempts)
+def _plan(source: Store, heads: Heads, recipe: Recipe, options: CleanOptions) -> Plan:
+    known = {one.recipe for one in heads.recipes()} if options.recipe_changed == "keep" else set()
+    return make_plan(find_shards(source), heads, recipe.fingerprint, sorted(known - {recipe.fingerprint}))
+
+
+def _dispatch(plan: Plan, ledger: Ledger, recipe: Recipe, run_id: str, options: CleanOptions) -> Dispatch:
+    dispatch = Dispatch(ledger, run_id, options.max_attempts)
     if plan.todo:
-        works = [(shard, shard.work_key(recipe)) for shard in plan.todo]
-        dispatch.plan(works, commits, ledger.claims())
-    return plan, dispatch
+        works = [(shard, shard.work_key(recipe.fingerprint)) for shard in plan.todo]
+        dispatch.plan(works, plan.numbers, ledger.claims())
+    return dispatch
 
 
 def _run(
@@ -178,12 +185,19 @@ def _run(
         cluster.run(dispatch, spec, shards, watch)
 
 
-def _guarded(watcher: Watcher, lease: Lease) -> Callable[[Progress], None]:
-    """Pass progress on, but stop as soon as another run has taken over."""
+def _guarded(
+    watcher: Watcher, lease: Lease, dispatch: Dispatch, ledger: Ledger
+) -> Callable[[Progress], None]:
+    """Pass progress on, keep the journal short, and stop as soon as another run has taken over."""
+    compacted = 0
 
     def watch(progress: Progress) -> None:
+        nonlocal compacted
         if lease.lost:
             raise LeaseHeld("Another run took this destination over, because this one seemed dead.")
+        if len(dispatch.tally.commits) >= compacted + COMPACT_AT:
+            compacted = len(dispatch.tally.commits)
+            ledger.compact()
         watcher.progressed(progress)
 
     return watch
@@ -195,6 +209,7 @@ def _summary(run_id: str, plan: Plan, tally: Tally, seconds: float) -> RunSummar
         run_id=run_id,
         shards=len(commits),
         done_before=plan.done,
+        kept=plan.kept,
         pages=sum(c.pages for c in commits),
         cleaned=sum(c.cleaned for c in commits),
         passed_through=sum(c.passed_through for c in commits),

@@ -43,6 +43,9 @@ def clean(
     address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else Ray runs here.")] = None,
     gpus_per_actor: Annotated[float | None, typer.Option(help="A cleaner's share of a GPU, up to 1.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Tries at a shard before it is set aside.")] = None,
+    recipe_changed: Annotated[
+        str | None, typer.Option(help="keep or redo results of other weights; keep if not given.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
@@ -52,6 +55,7 @@ def clean(
         "address": address,
         "gpus_per_actor": gpus_per_actor,
         "max_attempts": max_attempts,
+        "recipe_changed": recipe_changed,
     }
     options = load_options(config, {key: value for key, value in given.items() if value is not None})
     if plan:

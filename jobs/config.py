@@ -17,6 +17,7 @@ OUTPUT_VERSION = 1
 MIB = 2**20
 
 Device = Literal["auto", "cpu", "cuda"]
+RecipeChanged = Literal["keep", "redo"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class CleanOptions:
         address: a Ray cluster to join; None starts Ray on this machine.
         gpus_per_actor: the share of a GPU that one cleaner takes.
         max_attempts: tries at one shard before it is quarantined.
+        recipe_changed: whether results of another recipe, as of older weights, are kept or done again.
     """
 
     model: Path = SHIPPED
@@ -58,10 +60,13 @@ class CleanOptions:
     address: str | None = None
     gpus_per_actor: float = 1.0
     max_attempts: int = 3
+    recipe_changed: RecipeChanged = "keep"
 
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
             raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda.")
+        if self.recipe_changed not in get_args(RecipeChanged):
+            raise InputError(f"recipe-changed {self.recipe_changed!r} is unknown: use keep or redo.")
         if not 0 < self.gpus_per_actor <= 1:
             raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1.")
         if self.max_attempts < 1:

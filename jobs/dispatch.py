@@ -8,7 +8,7 @@ a tenth; a shard that takes the whole machine down is still given up in the end.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -79,18 +79,22 @@ class Dispatch:
     def plan(
         self,
         works: Iterable[tuple[Shard, str]],
-        commits: dict[str, Commit],
+        numbers: Mapping[str, int],
         claims: dict[tuple[str, str], tuple[ClaimState, ...]],
     ) -> None:
         """Queue shards with their work keys, large ones first: a long one begun last keeps all waiting.
+
+        Args:
+            works: the shards.
+            numbers: the number of a shard's latest commit, where there is one.
+            claims: what the ledger knows of earlier attempts.
 
         Raises:
             StoreError: a quarantine can't be recorded.
         """
         tasks = []
         for shard, work in works:
-            previous = commits.get(shard.key)
-            number = previous.number + 1 if previous else 1
+            number = numbers.get(shard.key, 0) + 1
             states = [s for s in claims.get((shard_id(shard.key), work), ()) if s.number == number]
             blamed = [state.failed for state in states if state.failed and state.failed[0] != STORE_ERROR]
             self._seen[shard.key] = len(blamed)

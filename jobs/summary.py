@@ -14,6 +14,7 @@ def print_plan(out: Console, plan: Plan) -> None:
         files = f", {len(shard.objects)} files" if shard.kind == "files" else ""
         out.print(f"{shard.key}  {shard.kind}, {megabytes(shard.size)}{files}", markup=False)
     out.print(f"{len(plan.todo)} shards to clean ({megabytes(plan.size)}), {plan.done} done before.")
+    _print_kept(out, plan.kept)
     _print_gone(out, plan.gone)
 
 
@@ -28,6 +29,7 @@ def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
         for key, reason in summary.unfinished:
             out.print(f"Left for the next run: {key}: {reason}", markup=False)
         out.print(f"Report: {destination.rstrip('/')}/_pumice/reports", markup=False)
+    _print_kept(out, summary.kept)
     _print_gone(out, summary.gone)
 
 
@@ -43,6 +45,11 @@ def _print_counts(out: Console, summary: RunSummary) -> None:
     )
     if summary.damaged:
         out.print(f"{summary.damaged} damaged archives were copied as they are.")
+
+
+def _print_kept(out: Console, kept: int) -> None:
+    if kept:
+        out.print(f"{kept} shards are another recipe's results: --recipe-changed redo does them again.")
 
 
 def _print_gone(out: Console, gone: tuple[str, ...]) -> None:

@@ -24,7 +24,8 @@ def shard(name: str = "box.tar", size: int = 10) -> Shard:
 
 def planned(ledger: Ledger, *shards: Shard, attempts: int = 3) -> Dispatch:
     dispatch = Dispatch(ledger, "run", attempts)
-    dispatch.plan([(one, "work") for one in shards or (shard(),)], ledger.commits(), ledger.claims())
+    numbers = {key: commit.number for key, commit in ledger.commits().items()}
+    dispatch.plan([(one, "work") for one in shards or (shard(),)], numbers, ledger.claims())
     return dispatch
 
 

@@ -141,7 +141,7 @@ def test_a_damaged_archive_is_mirrored_as_it_is(
     assert data_of(destination, name) == data
     statuses = [row["status"] for row in report_rows(destination, the_shard(source))]
     assert statuses == ["passed_through"] * (4 if name == "a.tar" else 0) + ["failed"]
-    assert len(everything(destination)) == 3  # the mirror, the report, the commit
+    assert len(everything(destination)) == 4  # the mirror, the report, the commit, the journal's entry
 
 
 def test_the_same_bytes_whatever_the_threads(source: LocalStore, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_lost_race_leaves_the_winner_alone(source: LocalStore, destination: Lo
         assert clean_shard(task_of(shard), shop) is None
     assert Ledger(destination).commits()[shard.key].run_id == "run-2"
     assert {row["run_id"] for row in report_rows(destination, shard)} == {"run-2"}
-    assert len(everything(destination)) == 3
+    assert len(everything(destination)) == 4
     assert Ledger(destination).claims() == {}
 
 
