@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from jobs import api
+from jobs.cli_ledger import status_command
 from jobs.cli_model import evaluate_command, train_command
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
@@ -87,6 +88,7 @@ def demo(
     out.print("One page is broken on purpose: it was copied as it is, and its row says why.")
 
 
+app.command("status")(status_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 

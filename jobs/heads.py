@@ -118,6 +118,12 @@ class Heads:
             found[start : start + _SLICE] = self._table["work"].slice(start, _SLICE).to_pylist()
         return found
 
+    def numbers_of(self, shards: Iterable[str]) -> dict[str, int]:
+        """The numbers of those of `shards` that have a head."""
+        wanted = pa.array([shard.encode("utf-8", "surrogateescape") for shard in shards], pa.binary())
+        found = self._table.filter(pc.is_in(self._table["shard"], value_set=wanted))
+        return {_key(row["shard"]): row["number"] for row in found.select(["shard", "number"]).to_pylist()}
+
     def numbers(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[int, bool]]:
         """Of the chosen rows, by shard: the head's number, and whether it is voided."""
         chosen = self._table.select(["shard", "number", "work"]).filter(pa.array(rows))

@@ -17,12 +17,13 @@ import os
 import socket
 import uuid
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import groupby
 
 from jobs.commit_log import CommitLog, in_parallel
 from jobs.errors import StagedGone
+from jobs.heads import Heads
 from jobs.records import (
     CLAIMS,
     QUARANTINE,
@@ -61,6 +62,20 @@ class Ledger(CommitLog):
                 states[one.shard_id, one.work, one.number, one.attempt] = state
         found = groupby(sorted(states), key=lambda one: one[:2])
         return {key: tuple(states[one] for one in group) for key, group in found}
+
+    def in_flight(self, heads: Heads) -> tuple[Claim, ...]:
+        """Attempts that neither failed nor came to a commit: somebody works on them, or died over them.
+
+        Raises:
+            StoreError: the store broke, or a claim can't be read.
+        """
+        files = list(self._claim_files(CLAIMS))
+        failed = {replace(one, key="", failed=False) for one in files if one.failed}
+        keys = [one.key for one in files if not one.failed and replace(one, key="") not in failed]
+        found = [(key, body) for key in keys if (body := self._store.get(key)) is not None]
+        claims = [Claim.from_json(body, key) for key, body in found]
+        done = heads.numbers_of(claim.shard for claim in claims)
+        return tuple(claim for claim in claims if claim.number > done.get(claim.shard, 0))
 
     def quarantined(self) -> dict[tuple[str, str], Quarantined]:
         """What is given up, by shard id and work; raises StoreError."""

@@ -33,6 +33,15 @@ class Claim:
     attempt: int
     run_id: str
 
+    @staticmethod
+    def from_json(data: bytes, key: str) -> "Claim":
+        """Read a claim's record, which holds more than this; raises StoreError naming `key` if it is none."""
+        fields = read_json(data, key)
+        try:
+            return Claim(*[fields[name] for name in ("shard", "number", "work", "attempt", "run_id")])
+        except KeyError as error:
+            raise _unknown(key) from error
+
     @property
     def id(self) -> str:
         """The name under which this attempt stages: no other attempt of any run ever bears it."""

@@ -15,7 +15,7 @@ def print_plan(out: Console, plan: Plan) -> None:
         out.print(f"{shard.key}  {shard.kind}, {megabytes(shard.size)}{files}", markup=False)
     out.print(f"{len(plan.todo)} shards to clean ({megabytes(plan.size)}), {plan.done} done before.")
     _print_kept(out, plan.kept)
-    _print_gone(out, plan.gone)
+    print_gone(out, plan.gone)
 
 
 def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
@@ -30,7 +30,7 @@ def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
             out.print(f"Left for the next run: {key}: {reason}", markup=False)
         out.print(f"Report: {destination.rstrip('/')}/_pumice/reports", markup=False)
     _print_kept(out, summary.kept)
-    _print_gone(out, summary.gone)
+    print_gone(out, summary.gone)
 
 
 def _print_counts(out: Console, summary: RunSummary) -> None:
@@ -52,7 +52,8 @@ def _print_kept(out: Console, kept: int) -> None:
         out.print(f"{kept} shards are another recipe's results: --recipe-changed redo does them again.")
 
 
-def _print_gone(out: Console, gone: tuple[str, ...]) -> None:
+def print_gone(out: Console, gone: tuple[str, ...]) -> None:
+    """Name what the source no longer has."""
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         out.print(f"Gone from the source, results kept: {gone[0]}{more}", markup=False)
