@@ -4,15 +4,30 @@ from pathlib import Path
 
 from jobs.config import CleanOptions, Recipe
 from jobs.errors import InputError
+from jobs.gc import Collected, gc
 from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import Plan
 from jobs.run import Job, RunSummary, Silent, Watcher, run
 from jobs.status import Status, status
 from jobs.store import Store
+from jobs.verify import Verification, verify
 from model.weights import WeightsError, fingerprint, load_weights
 
-__all__ = ["Plan", "RunSummary", "Silent", "Status", "Watcher", "clean", "plan", "status"]
+__all__ = [
+    "Collected",
+    "Plan",
+    "RunSummary",
+    "Silent",
+    "Status",
+    "Verification",
+    "Watcher",
+    "clean",
+    "gc",
+    "plan",
+    "status",
+    "verify",
+]
 
 
 def clean(

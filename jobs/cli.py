@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from jobs import api
-from jobs.cli_ledger import status_command
+from jobs.cli_ledger import gc_command, status_command, verify_command
 from jobs.cli_model import evaluate_command, train_command
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
@@ -89,6 +89,8 @@ def demo(
 
 
 app.command("status")(status_command)
+app.command("verify")(verify_command)
+app.command("gc")(gc_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from jobs import api
-from jobs.status_text import print_status
+from jobs.status_text import print_collected, print_status, print_verification
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -16,3 +16,18 @@ Destination = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix
 def status_command(dst: Destination) -> None:
     """Say what is done, left, set aside and in work, and how the last runs ended."""
     print_status(out, api.status(dst))
+
+
+def verify_command(dst: Destination) -> None:
+    """Hash everything that was committed, and match every page with its output and row; changes nothing."""
+    found = api.verify(dst)
+    print_verification(out, found)
+    raise typer.Exit(found.exit_code)
+
+
+def gc_command(
+    dst: Destination,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; else only say what would go.")] = False,
+) -> None:
+    """Remove what crashes left behind; never anything that a commit names."""
+    print_collected(out, api.gc(dst, delete=delete))

@@ -75,7 +75,13 @@ class CommitLog:
 
     def latest(self, shard: str) -> Commit | None:
         """A shard's latest commit; raises StoreError."""
-        return self._latest(shard_id(shard))
+        return self.latest_of(shard_id(shard))
+
+    def latest_of(self, name: str) -> Commit | None:
+        """The same, by the shard's id; raises StoreError."""
+        found = ((parse_done(info.key), info.key) for info in self._store.list(f"{DONE}{name}/"))
+        keys = {place[1]: key for place, key in found if place}
+        return self._read_commit(keys[max(keys)]) if keys else None
 
     def heads(self) -> Heads:
         """The head of every shard, by the short way; raises StoreError."""
@@ -108,7 +114,7 @@ class CommitLog:
         number, heads = self._newest_snapshot()
         if heads is None:
             return _State(Heads.of(self.each_commit()), number, tuple(one[0] for one in entries))
-        beside = (one for one in in_parallel(self._latest, sorted(claimed)) if one is not None)
+        beside = (one for one in in_parallel(self.latest_of, sorted(claimed)) if one is not None)
         noted = self._read_commits(f"{DONE}{one[1]}/c{one[2]}.json" for one in entries)
         return _State(heads.updated([*noted, *beside]), number, tuple(one[0] for one in entries))
 
@@ -127,11 +133,6 @@ class CommitLog:
     def _note(self, commit: Commit) -> None:
         """Write the journal's entry of a published commit; idempotent."""
         self._store.put(f"{JOURNAL}{shard_id(commit.shard)}.c{commit.number:06d}", b"")
-
-    def _latest(self, name: str) -> Commit | None:
-        found = ((parse_done(info.key), info.key) for info in self._store.list(f"{DONE}{name}/"))
-        keys = {place[1]: key for place, key in found if place}
-        return self._read_commit(keys[max(keys)]) if keys else None
 
     def _read_commit(self, key: str) -> Commit | None:
         body = self._store.get(key)

@@ -4,7 +4,7 @@ Only what planning and totals need of a commit is here. As a Parquet file this i
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +123,11 @@ class Heads:
         wanted = pa.array([shard.encode("utf-8", "surrogateescape") for shard in shards], pa.binary())
         found = self._table.filter(pc.is_in(self._table["shard"], value_set=wanted))
         return {_key(row["shard"]): row["number"] for row in found.select(["shard", "number"]).to_pylist()}
+
+    def all_numbers(self) -> Iterator[tuple[str, int]]:
+        """Every shard and the number of its head."""
+        for batch in self._table.select(["shard", "number"]).to_batches():
+            yield from ((_key(row["shard"]), row["number"]) for row in batch.to_pylist())
 
     def numbers(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[int, bool]]:
         """Of the chosen rows, by shard: the head's number, and whether it is voided."""

@@ -144,7 +144,7 @@ class Ledger(CommitLog):
         return sum(in_parallel(lambda shard: self._roll_shard(*shard), shards))
 
     def _roll_shard(self, name: str, files: list[ClaimFile]) -> bool:
-        latest = self._latest(name)
+        latest = self.latest_of(name)
         if latest is None or all(one.number > latest.number for one in files):
             return False
         if not any((one.number, one.work) == (latest.number, latest.work) for one in files):

@@ -96,6 +96,11 @@ class Job:
         return make_plan(find_shards(self.source), heads, self.recipe.fingerprint, sorted(others))
 
 
+def new_run_id() -> str:
+    """A name that no other run has; names sort by time as far as clocks are right."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
 def run(job: Job, watcher: Watcher) -> RunSummary:
     """Do what is left of a job.
 
@@ -110,7 +115,7 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
         iter(job.source.list()), None
     )  # a source that is not there must not leave a trace in the destination
     to.probe()
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    run_id = new_run_id()
     with (
         acquire(to, run_id) as lease,
         logged(to, run_id, lease.number, job.source.url, job.recipe, options) as log,

@@ -23,6 +23,8 @@ from jobs.spool import spool, spooling
 from jobs.staging import copy, discarding, staging
 from jobs.store import LEDGER, Staged, Store
 
+REPORTS = f"{LEDGER}/reports/"
+
 
 @dataclass(frozen=True)
 class Workshop:
@@ -38,7 +40,7 @@ class Workshop:
 
 def report_key(shard: str) -> str:
     """Where a shard's report stands; a later result replaces it."""
-    return f"{LEDGER}/reports/{shard_id(shard)}.parquet"
+    return f"{REPORTS}{shard_id(shard)}.parquet"
 
 
 def clean_shard(task: Task, shop: Workshop) -> Commit | None:

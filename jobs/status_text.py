@@ -1,11 +1,13 @@
-"""A destination's status in a few lines on the terminal."""
+"""What there is to say of a destination, in a few lines on the terminal."""
 
 from rich.console import Console
 
+from jobs.gc import Collected
 from jobs.lease import Holder
 from jobs.runs import RunRecord
 from jobs.status import Status
 from jobs.summary import megabytes, print_gone
+from jobs.verify import Verification
 
 SHOWN = 20
 
@@ -34,6 +36,28 @@ def print_status(out: Console, status: Status) -> None:
     for run in status.runs:
         out.print(_run(run), markup=False)
     out.print(_lease(status.holder), markup=False)
+
+
+def print_verification(out: Console, found: Verification) -> None:
+    """Name everything that is wrong."""
+    for problem in found.problems:
+        out.print(f"{problem.shard}: {problem.what}", markup=False)
+    out.print(
+        f"{found.shards:,} shards with {found.pages:,} pages and {megabytes(found.bytes_read)} checked, "
+        f"{found.compared:,} of them against the source: {len(found.problems)} problems."
+    )
+
+
+def print_collected(out: Console, found: Collected) -> None:
+    """Name everything that may go, or is gone."""
+    for one in found.litter:
+        out.print(f"{one.key}: {one.why}", markup=False)
+    if not found.litter:
+        out.print("Nothing to remove.")
+    elif found.deleted:
+        out.print(f"{len(found.litter)} objects removed.")
+    else:
+        out.print(f"{len(found.litter)} objects could go: --delete removes them.")
 
 
 def _run(run: RunRecord) -> str:
