@@ -9,9 +9,11 @@ from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import Plan
 from jobs.run import Job, RunSummary, Silent, Watcher, run
+from jobs.runs import last_runs
 from jobs.status import Status, status
 from jobs.store import Store
 from jobs.verify import Verification, verify
+from jobs.worker import read_weights
 from model.weights import WeightsError, fingerprint, load_weights
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "clean",
     "gc",
     "plan",
+    "resume",
     "status",
     "verify",
 ]
@@ -50,6 +53,32 @@ def clean(
         StoreError: a place broke; what is committed stays, the next run does the rest.
     """
     return run(_job(source, destination, options or CleanOptions()), watcher or Silent())
+
+
+def resume(
+    destination: str, watcher: Watcher | None = None, *, retry_quarantined: bool = False
+) -> RunSummary:
+    """Go on where the last run stopped, with its source, its weights and its options.
+
+    Args:
+        destination: what it cleaned into.
+        watcher: told of the progress.
+        retry_quarantined: try shards again that were given up.
+
+    Raises:
+        InputError: no run was made there.
+        LeaseHeld, StoreError: as `clean`.
+    """
+    to = open_store(destination)
+    runs = last_runs(to, 1)
+    if not runs:
+        raise InputError(f"No run was made in {to.url} yet: use pumice clean SRC {destination}.")
+    recipe = Recipe(runs[0].weights_sha256)
+    from_, to = _open_places(runs[0].source, destination)
+    options = runs[0].clean_options()
+    return run(
+        Job(from_, to, read_weights(to, recipe), recipe, options, retry_quarantined), watcher or Silent()
+    )
 
 
 def plan(source: str, destination: str, options: CleanOptions | None = None) -> Plan:

@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from jobs import api
-from jobs.cli_ledger import gc_command, status_command, verify_command
+from jobs.cli_ledger import gc_command, resume_command, status_command, verify_command
 from jobs.cli_model import evaluate_command, train_command
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
@@ -88,6 +88,7 @@ def demo(
     out.print("One page is broken on purpose: it was copied as it is, and its row says why.")
 
 
+app.command("resume")(resume_command)
 app.command("status")(status_command)
 app.command("verify")(verify_command)
 app.command("gc")(gc_command)

@@ -6,11 +6,27 @@ import typer
 from rich.console import Console
 
 from jobs import api
+from jobs.progress import ProgressBar
 from jobs.status_text import print_collected, print_status, print_verification
+from jobs.summary import print_summary
 
 out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Destination = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that was cleaned into.")]
+
+
+def resume_command(
+    dst: Destination,
+    retry_quarantined: Annotated[
+        bool, typer.Option("--retry-quarantined", help="Try shards again that were set aside.")
+    ] = False,
+) -> None:
+    """Go on where the last run stopped, with its source, weights and options."""
+    with ProgressBar(err) as bar:
+        summary = api.resume(dst, bar, retry_quarantined=retry_quarantined)
+    print_summary(out, summary, dst)
+    raise typer.Exit(summary.exit_code)
 
 
 def status_command(dst: Destination) -> None:

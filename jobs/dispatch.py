@@ -15,7 +15,7 @@ from typing import Literal
 from jobs.errors import PumiceError, StoreError
 from jobs.ledger import Ledger
 from jobs.plan import Shard, Task
-from jobs.records import Claim, ClaimState, Commit, shard_id
+from jobs.records import Claim, ClaimState, Commit, Quarantined, shard_id
 
 UNSEEN_WEIGHT = 10
 """So many attempts without a trace weigh as much as one whose end was seen."""
@@ -80,7 +80,8 @@ class Dispatch:
         self,
         works: Iterable[tuple[Shard, str]],
         numbers: Mapping[str, int],
-        claims: dict[tuple[str, str], tuple[ClaimState, ...]],
+        claims: Mapping[tuple[str, str], tuple[ClaimState, ...]],
+        quarantined: Mapping[tuple[str, str], Quarantined],
     ) -> None:
         """Queue shards with their work keys, large ones first: a long one begun last keeps all waiting.
 
@@ -88,6 +89,7 @@ class Dispatch:
             works: the shards.
             numbers: the number of a shard's latest commit, where there is one.
             claims: what the ledger knows of earlier attempts.
+            quarantined: what it knows of shards that were given up.
 
         Raises:
             StoreError: a quarantine can't be recorded.
@@ -95,11 +97,14 @@ class Dispatch:
         tasks = []
         for shard, work in works:
             number = numbers.get(shard.key, 0) + 1
+            held = quarantined.get((shard_id(shard.key), work))
+            forgiven = held.attempts if held and held.retried else 0
             states = [s for s in claims.get((shard_id(shard.key), work), ()) if s.number == number]
+            attempt = max((state.attempt for state in states), default=0) + 1
+            states = [state for state in states if state.attempt > forgiven]
             blamed = [state.failed for state in states if state.failed and state.failed[0] != STORE_ERROR]
             self._seen[shard.key] = len(blamed)
             unseen = sum(state.failed is None for state in states)
-            attempt = max((state.attempt for state in states), default=0) + 1
             task = Task(shard, work, number, attempt, self._run_id)
             if self._seen[shard.key] + unseen // UNSEEN_WEIGHT >= self._max_attempts:
                 unknown = ("driver_died", "Whole runs died while this shard was in work.")

@@ -78,7 +78,7 @@ class Ledger(CommitLog):
         return tuple(claim for claim in claims if claim.number > done.get(claim.shard, 0))
 
     def quarantined(self) -> dict[tuple[str, str], Quarantined]:
-        """What is given up, by shard id and work; raises StoreError."""
+        """What is given up, or was and is `retried`, by shard id and work; raises StoreError."""
         keys = [info.key for info in self._store.list(QUARANTINE)]
         found: dict[tuple[str, str], Quarantined] = {}
         for key, body in zip(keys, in_parallel(self._store.get, keys), strict=True):
@@ -100,6 +100,16 @@ class Ledger(CommitLog):
         """Give a work up after its last attempt `claim`; raises StoreError."""
         record = Quarantined(claim.shard, claim.work, code, message, claim.attempt)
         self._store.put(quarantine_key(claim.shard, claim.work), record.to_json())
+
+    def retry_quarantined(self) -> None:
+        """Give everything that is given up a fresh count; raises StoreError.
+
+        Its claims stay: should one be a zombie's, its commit must not stand without a claim beside it.
+        """
+        for record in self.quarantined().values():
+            self._store.put(
+                quarantine_key(record.shard, record.work), replace(record, retried=True).to_json()
+            )
 
     def commit(self, commit: Commit) -> bool:
         """Decide the shard's commit of that number; `publish` is to follow.

@@ -95,13 +95,21 @@ class ClaimState:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A work that is given up until somebody asks for it again."""
+    """A work that is given up until somebody asks for it again.
+
+    Attributes:
+        shard, work: what is given up.
+        code, message: how its last attempt ended.
+        attempts: the number of that attempt.
+        retried: somebody did ask; attempts up to that number count no more.
+    """
 
     shard: str
     work: str
     code: str
     message: str
     attempts: int
+    retried: bool = False
 
     def to_json(self) -> bytes:
         """The record's bytes."""

@@ -81,13 +81,17 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be run: both places, the weights' bytes, the recipe they amount to, the options."""
+    """What is to be run: both places, the weights' bytes, the recipe they amount to, the options.
+
+    `retry_quarantined` gives what was given up a fresh count.
+    """
 
     source: Store
     destination: Store
     weights: bytes
     recipe: Recipe
     options: CleanOptions
+    retry_quarantined: bool = False
 
     def plan(self, heads: Heads) -> Plan:
         """What there is to do; raises InputError, StoreError."""
@@ -124,6 +128,8 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
         if to.stat(weights_key(job.recipe)) is None:
             to.create(weights_key(job.recipe), job.weights)
         ledger.roll_forward()
+        if job.retry_quarantined:
+            ledger.retry_quarantined()
         plan = job.plan(ledger.compact())
         dispatch = _dispatch(plan, ledger, job, run_id)
         watcher.planned(plan)
@@ -139,7 +145,7 @@ def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:
     dispatch = Dispatch(ledger, run_id, job.options.max_attempts)
     if plan.todo:
         works = [(shard, shard.work_key(job.recipe.fingerprint)) for shard in plan.todo]
-        dispatch.plan(works, plan.numbers, ledger.claims())
+        dispatch.plan(works, plan.numbers, ledger.claims(), ledger.quarantined())
     return dispatch
 
 

@@ -80,4 +80,4 @@ def _in_force(ledger: Ledger, plan: Plan | None) -> tuple[Quarantined, ...]:
     """What is given up; where the plan is known, without shards that were removed since."""
     left = None if plan is None else {shard.key for shard in plan.todo}
     found = sorted(ledger.quarantined().values(), key=lambda one: one.shard)
-    return tuple(one for one in found if left is None or one.shard in left)
+    return tuple(one for one in found if not one.retried and (left is None or one.shard in left))

@@ -6,12 +6,15 @@ import pyarrow.dataset as ds
 import pytest
 
 from jobs import api
+from jobs.config import CleanOptions
 from jobs.demo import make_archive
 from jobs.errors import InputError, LeaseHeld
 from jobs.lease import acquire
 from jobs.places import open_store
+from jobs.runs import last_runs
 from jobs.store import LEDGER, Store
-from model.weights import SHIPPED
+from model.autoencoder import Autoencoder, AutoencoderConfig
+from model.weights import SHIPPED, save_weights
 from tests.processes import kill_workers
 from tests.samples import digests
 
@@ -85,6 +88,44 @@ def test_what_is_new_or_changed_is_done_and_nothing_else(
     assert (summary.shards, summary.damaged, summary.gone) == (1, 1, ("minutes.zip",))
     assert (destination / "minutes.zip").exists()
     assert (destination / "letters.tar").read_bytes() == (source / "letters.tar").read_bytes()
+
+
+def test_resume_goes_on_with_what_was_recorded(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    source, destination, weights = tmp_path / "source", tmp_path / "cleaned", tmp_path / "w.safetensors"
+    make_archive(source, dpi=50)
+    weights.write_bytes(SHIPPED.read_bytes())
+    api.clean(str(source), str(destination), CleanOptions(model=weights, max_attempts=2))
+    weights.unlink()  # the destination keeps them
+    (source / "new.tar").write_bytes((source / "letters.tar").read_bytes())
+    summary = api.resume(str(destination))
+    assert (summary.shards, summary.done_before) == (1, 3)
+    runs = last_runs(open_store(str(destination)), 9)
+    assert [run.options["max_attempts"] for run in runs] == [2, 2]
+    assert (destination / "new.tar").read_bytes() == (destination / "letters.tar").read_bytes()
+    assert api.verify(str(destination)).problems == ()
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pumice clean SRC"):
+        api.resume(str(tmp_path / "cleaned"))
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_other_weights_redo_nothing_unless_asked(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    destination, weights = str(tmp_path / "cleaned"), tmp_path / "w.safetensors"
+    api.clean(str(archive), destination)
+    save_weights(Autoencoder(AutoencoderConfig()), weights)
+    kept = api.clean(str(archive), destination, CleanOptions(model=weights))
+    assert (kept.shards, kept.done_before, kept.kept) == (0, 3, 3)
+    redo = CleanOptions(model=weights, recipe_changed="redo")
+    assert api.plan(str(archive), destination, redo).numbers == {
+        "letters.tar": 1,
+        "loose/*": 1,
+        "minutes.zip": 1,
+    }
+    assert api.clean(str(archive), destination, redo).shards == 3
+    assert [one.shards for one in api.status(destination).recipes] == [3]
+    assert api.verify(destination).problems == ()
 
 
 @pytest.mark.parametrize("way", ["s3-s3", "local-s3", "s3-local"])

@@ -25,7 +25,8 @@ def shard(name: str = "box.tar", size: int = 10) -> Shard:
 def planned(ledger: Ledger, *shards: Shard, attempts: int = 3) -> Dispatch:
     dispatch = Dispatch(ledger, "run", attempts)
     numbers = {key: commit.number for key, commit in ledger.commits().items()}
-    dispatch.plan([(one, "work") for one in shards or (shard(),)], numbers, ledger.claims())
+    works = [(one, "work") for one in shards or (shard(),)]
+    dispatch.plan(works, numbers, ledger.claims(), ledger.quarantined())
     return dispatch
 
 
@@ -128,3 +129,21 @@ def test_what_no_shard_can_survive_ends_the_run_with_its_own_code(ledger: Ledger
     with pytest.raises(Fatal, match="full") as raised:
         dispatch.finished(take(dispatch), Outcome("fatal", message="full", exit_code=2))
     assert raised.value.exit_code == 2
+
+
+def test_a_retried_shard_has_a_fresh_count_and_new_attempts(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    for _ in (1, 2, 3):
+        task = take(dispatch)
+        ledger.claim(claim(task))
+        dispatch.crashed(task, "it died")
+    assert planned(ledger).tally.quarantined and not planned(ledger).waiting
+    ledger.retry_quarantined()
+    again = planned(ledger)
+    for attempt in (4, 5, 6):
+        task = take(again)
+        assert task.attempt == attempt and ledger.claim(claim(task))
+        again.crashed(task, "it died again")
+    assert again.tally.quarantined == [("box.tar", "it died again")]
+    assert ledger.quarantined()[shard_id("box.tar"), "work"].retried is False
+    assert not planned(ledger).waiting
