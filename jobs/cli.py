@@ -44,6 +44,12 @@ def clean(
     address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else Ray runs here.")] = None,
     gpus_per_actor: Annotated[float | None, typer.Option(help="A cleaner's share of a GPU, up to 1.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Tries at a shard before it is set aside.")] = None,
+    shard_timeout: Annotated[
+        float | None, typer.Option(help="Seconds without progress after which a shard is tried anew; 900.")
+    ] = None,
+    max_failed_pages: Annotated[
+        float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
+    ] = None,
     recipe_changed: Annotated[
         str | None, typer.Option(help="keep or redo results of other weights; keep if not given.")
     ] = None,
@@ -56,6 +62,8 @@ def clean(
         "address": address,
         "gpus_per_actor": gpus_per_actor,
         "max_attempts": max_attempts,
+        "shard_timeout": shard_timeout,
+        "max_failed_pages": max_failed_pages,
         "recipe_changed": recipe_changed,
     }
     options = load_options(config, {key: value for key, value in given.items() if value is not None})

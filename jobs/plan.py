@@ -47,13 +47,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Task:
-    """One attempt at one shard, as it is handed to a worker; small, whatever the shard's size."""
+    """One attempt at one shard, as it is handed to a worker; small, whatever the shard's size.
+
+    `alone`: nothing else may be in work on its worker, for this shard may be what kills it.
+    """
 
     shard: Shard
     work: str
     number: int
     attempt: int
     run_id: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)

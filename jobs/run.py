@@ -152,8 +152,11 @@ def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:
 def _work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
     from jobs.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
 
-    spec = WorkerSpec(job.source.url, job.destination.url, job.recipe, job.options.device, threads=1)
-    with Cluster(job.options) as cluster:
+    options = job.options
+    spec = WorkerSpec(
+        job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages
+    )
+    with Cluster(options) as cluster:
         cluster.run(dispatch, spec, plan.done + len(plan.todo), watch)
 
 

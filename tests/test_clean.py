@@ -1,5 +1,9 @@
 """The whole job on a real Ray, between folders and a real S3 server."""
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -15,7 +19,7 @@ from jobs.runs import last_runs
 from jobs.store import LEDGER, Store
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.weights import SHIPPED, save_weights
-from tests.processes import kill_workers
+from tests.processes import is_alive, signal_workers
 from tests.samples import digests
 
 if not SHIPPED.exists():
@@ -181,23 +185,41 @@ def test_a_missing_source_leaves_no_destination(tmp_path: Path) -> None:
     assert not (tmp_path / "cleaned").exists()
 
 
+class Striker(api.Silent):
+    """Sends a signal to all cleaners, in the moment in which the first of them has claimed a shard."""
+
+    def __init__(self, destination: Path, number: signal.Signals) -> None:
+        self.struck: list[int] = []
+        self._claims, self._number = destination / LEDGER / "claims", number
+        self._thread = threading.Thread(target=self._strike)
+
+    def planned(self, plan: api.Plan) -> None:
+        self._thread.start()
+
+    def _strike(self) -> None:
+        while not list(self._claims.glob("*/*/a*.json")):
+            time.sleep(0.002)
+        self.struck = signal_workers(os.getpid(), self._number)
+
+
 def test_a_cleaner_that_dies_costs_one_attempt(
     archive: Path, undisturbed: dict[str, str], tmp_path: Path, ray_session: None
 ) -> None:
-    killer = Killer()
-    summary = api.clean(str(archive), str(tmp_path / "cleaned"), watcher=killer)
-    assert killer.killed
+    striker = Striker(tmp_path / "cleaned", signal.SIGKILL)
+    summary = api.clean(str(archive), str(tmp_path / "cleaned"), watcher=striker)
+    assert striker.struck
     assert summary.shards == 3 and not summary.quarantined
     assert digests(open_store(str(tmp_path / "cleaned"))) == undisturbed
     assert not list((tmp_path / "cleaned").rglob(".pumice-*"))
 
 
-class Killer(api.Silent):
-    """Sends SIGKILL to the cleaner as soon as it has done a page."""
-
-    def __init__(self) -> None:
-        self.killed = False
-
-    def progressed(self, progress: object) -> None:
-        if not self.killed and getattr(progress, "pages", 0) > 0:
-            self.killed = kill_workers() > 0
+def test_a_cleaner_that_hangs_is_ended_and_costs_one_attempt(
+    archive: Path, undisturbed: dict[str, str], tmp_path: Path, ray_session: None
+) -> None:
+    striker = Striker(tmp_path / "cleaned", signal.SIGSTOP)
+    options = CleanOptions(shard_timeout=20)
+    summary = api.clean(str(archive), str(tmp_path / "cleaned"), options, striker)
+    assert striker.struck and not any(is_alive(pid) for pid in striker.struck)
+    assert summary.shards == 3 and not summary.quarantined
+    assert digests(open_store(str(tmp_path / "cleaned"))) == undisturbed
+    assert not list((tmp_path / "cleaned").rglob(".pumice-*"))
