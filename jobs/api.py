@@ -1,80 +1,36 @@
 """The same from Python: `clean(source, destination)` makes destination the cleaned mirror of source."""
 
-import time
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from jobs.config import CleanOptions, Recipe
-from jobs.dispatch import Dispatch, Tally
-from jobs.errors import InputError, LeaseHeld
-from jobs.lease import Lease, acquire
+from jobs.errors import InputError
+from jobs.gc import Collected, gc
 from jobs.ledger import Ledger
-from jobs.meter import Progress
 from jobs.places import open_store
-from jobs.plan import Plan, find_shards, make_plan
+from jobs.plan import Plan
+from jobs.run import Job, RunSummary, Silent, Watcher, run
+from jobs.runs import last_runs
+from jobs.status import Status, status
 from jobs.store import Store
-from jobs.worker import WorkerSpec, weights_key
+from jobs.verify import Verification, verify
+from jobs.worker import read_weights
 from model.weights import WeightsError, fingerprint, load_weights
 
-
-class Watcher(Protocol):
-    """Is told how a run goes on."""
-
-    def planned(self, plan: Plan) -> None:
-        """What there is to do; once, before anything is done."""
-
-    def progressed(self, progress: Progress) -> None:
-        """How far it is, about twice a second."""
-
-
-class Silent:
-    """A watcher that ignores what it is told."""
-
-    def planned(self, plan: Plan) -> None:
-        """Do nothing."""
-
-    def progressed(self, progress: Progress) -> None:
-        """Do nothing."""
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run did.
-
-    Attributes:
-        run_id: names it in the ledger and in the report.
-        shards: shards committed by this run; `done_before` were committed already.
-        pages: their pages: cleaned + passed_through + failed.
-        quarantined: shards that are given up, with the reason.
-        unfinished: shards that the next run tries again, with the reason.
-        gone: committed shards that the source no longer has.
-        seconds: wall time.
-    """
-
-    run_id: str
-    shards: int
-    done_before: int
-    pages: int
-    cleaned: int
-    passed_through: int
-    failed: int
-    damaged: int
-    pixels: int
-    bytes_in: int
-    bytes_out: int
-    quarantined: tuple[tuple[str, str], ...]
-    unfinished: tuple[tuple[str, str], ...]
-    gone: tuple[str, ...]
-    seconds: float
-
-    @property
-    def exit_code(self) -> int:
-        """0 all is clean; 3 pages failed, or shards are quarantined or were left for the next run."""
-        return 3 if self.failed or self.quarantined or self.unfinished else 0
+__all__ = [
+    "Collected",
+    "Plan",
+    "RunSummary",
+    "Silent",
+    "Status",
+    "Verification",
+    "Watcher",
+    "clean",
+    "gc",
+    "plan",
+    "resume",
+    "status",
+    "verify",
+]
 
 
 def clean(
@@ -96,24 +52,33 @@ def clean(
         LeaseHeld: another run works on this destination.
         StoreError: a place broke; what is committed stays, the next run does the rest.
     """
-    begun = time.monotonic()
-    options, watcher = options or CleanOptions(), watcher or Silent()
-    weights, recipe = _read_weights(options.model)
-    from_, to = _open_places(source, destination)
-    next(iter(from_.list()), None)  # a source that is not there must not leave a trace in the destination
-    to.probe()
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-    with acquire(to, run_id) as lease:
-        ledger = Ledger(to)
-        ledger.roll_forward()
-        plan, dispatch = _plan(from_, ledger, recipe, run_id, options.max_attempts)
-        watcher.planned(plan)
-        if dispatch.waiting:
-            spec = WorkerSpec(from_.url, to.url, recipe, options.device, threads=1)
-            to.create(weights_key(recipe), weights)
-            shards = plan.done + len(plan.todo)
-            _run(dispatch, spec, options, shards, _guarded(watcher, lease))
-    return _summary(run_id, plan, dispatch.tally, time.monotonic() - begun)
+    return run(_job(source, destination, options or CleanOptions()), watcher or Silent())
+
+
+def resume(
+    destination: str, watcher: Watcher | None = None, *, retry_quarantined: bool = False
+) -> RunSummary:
+    """Go on where the last run stopped, with its source, its weights and its options.
+
+    Args:
+        destination: what it cleaned into.
+        watcher: told of the progress.
+        retry_quarantined: try shards again that were given up.
+
+    Raises:
+        InputError: no run was made there.
+        LeaseHeld, StoreError: as `clean`.
+    """
+    to = open_store(destination)
+    runs = last_runs(to, 1)
+    if not runs:
+        raise InputError(f"No run was made in {to.url} yet: use pumice clean SRC {destination}.")
+    recipe = Recipe(runs[0].weights_sha256)
+    from_, to = _open_places(runs[0].source, destination)
+    options = runs[0].clean_options()
+    return run(
+        Job(from_, to, read_weights(to, recipe), recipe, options, retry_quarantined), watcher or Silent()
+    )
 
 
 def plan(source: str, destination: str, options: CleanOptions | None = None) -> Plan:
@@ -122,10 +87,13 @@ def plan(source: str, destination: str, options: CleanOptions | None = None) -> 
     Raises:
         InputError, StoreError: as `clean`.
     """
-    options = options or CleanOptions()
-    _, recipe = _read_weights(options.model)
-    from_, to = _open_places(source, destination)
-    return make_plan(find_shards(from_), Ledger(to).commits(), recipe)
+    job = _job(source, destination, options or CleanOptions())
+    return job.plan(Ledger(job.destination).heads())
+
+
+def _job(source: str, destination: str, options: CleanOptions) -> Job:
+    weights, recipe = _read_weights(options.model)
+    return Job(*_open_places(source, destination), weights, recipe, options)
 
 
 def _read_weights(model: Path) -> tuple[bytes, Recipe]:
@@ -151,60 +119,3 @@ def _open_places(source: str, destination: str) -> tuple[Store, Store]:
             "sources, or written over them; give a destination elsewhere"
         )
     return from_, to
-
-
-def _plan(
-    source: Store, ledger: Ledger, recipe: Recipe, run_id: str, max_attempts: int
-) -> tuple[Plan, Dispatch]:
-    commits = ledger.commits()
-    plan = make_plan(find_shards(source), commits, recipe)
-    dispatch = Dispatch(ledger, run_id, max_attempts)
-    if plan.todo:
-        works = [(shard, shard.work_key(recipe)) for shard in plan.todo]
-        dispatch.plan(works, commits, ledger.claims())
-    return plan, dispatch
-
-
-def _run(
-    dispatch: Dispatch,
-    spec: WorkerSpec,
-    options: CleanOptions,
-    shards: int,
-    watch: Callable[[Progress], None],
-) -> None:
-    from jobs.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
-
-    with Cluster(options) as cluster:
-        cluster.run(dispatch, spec, shards, watch)
-
-
-def _guarded(watcher: Watcher, lease: Lease) -> Callable[[Progress], None]:
-    """Pass progress on, but stop as soon as another run has taken over."""
-
-    def watch(progress: Progress) -> None:
-        if lease.lost:
-            raise LeaseHeld("Another run took this destination over, because this one seemed dead.")
-        watcher.progressed(progress)
-
-    return watch
-
-
-def _summary(run_id: str, plan: Plan, tally: Tally, seconds: float) -> RunSummary:
-    commits = tally.commits
-    return RunSummary(
-        run_id=run_id,
-        shards=len(commits),
-        done_before=plan.done,
-        pages=sum(c.pages for c in commits),
-        cleaned=sum(c.cleaned for c in commits),
-        passed_through=sum(c.passed_through for c in commits),
-        failed=sum(c.failed for c in commits),
-        damaged=sum(c.damaged is not None for c in commits),
-        pixels=sum(c.pixels for c in commits),
-        bytes_in=sum(c.bytes_in for c in commits),
-        bytes_out=sum(c.bytes_out for c in commits),
-        quarantined=tuple(tally.quarantined),
-        unfinished=tuple(tally.unfinished),
-        gone=plan.gone,
-        seconds=seconds,
-    )

@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from jobs import api
 from jobs.cli_evaluate import evaluate_command
+from jobs.cli_ledger import gc_command, resume_command, status_command, verify_command
 from jobs.cli_model import train_command
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
@@ -44,6 +45,15 @@ def clean(
     address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else Ray runs here.")] = None,
     gpus_per_actor: Annotated[float | None, typer.Option(help="A cleaner's share of a GPU, up to 1.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Tries at a shard before it is set aside.")] = None,
+    shard_timeout: Annotated[
+        float | None, typer.Option(help="Seconds without progress after which a shard is tried anew; 900.")
+    ] = None,
+    max_failed_pages: Annotated[
+        float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
+    ] = None,
+    recipe_changed: Annotated[
+        str | None, typer.Option(help="keep or redo results of other weights; keep if not given.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
@@ -53,6 +63,9 @@ def clean(
         "address": address,
         "gpus_per_actor": gpus_per_actor,
         "max_attempts": max_attempts,
+        "shard_timeout": shard_timeout,
+        "max_failed_pages": max_failed_pages,
+        "recipe_changed": recipe_changed,
     }
     options = load_options(config, {key: value for key, value in given.items() if value is not None})
     if plan:
@@ -84,6 +97,10 @@ def demo(
     out.print("One page is broken on purpose: it was copied as it is, and its row says why.")
 
 
+app.command("resume")(resume_command)
+app.command("status")(status_command)
+app.command("verify")(verify_command)
+app.command("gc")(gc_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 

@@ -8,17 +8,15 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import ray
 
 from jobs.config import CleanOptions
 from jobs.dispatch import Dispatch
-from jobs.errors import InputError, Interrupted
+from jobs.errors import InputError
 from jobs.feed import SHARDS_IN_FLIGHT, Cleaner, Feed, Watch
-from jobs.meter import Progress
+from jobs.stop import stop_on_signals
 from jobs.worker import Worker, WorkerSpec
 
 OBJECT_STORE_BYTES = 100 * 2**20
@@ -69,19 +67,13 @@ class Cluster:
             watch: told of the progress, about twice a second; what it raises ends the work.
 
         Raises:
-            Interrupted: by SIGINT or SIGTERM.
+            Interrupted: by SIGINT or SIGTERM; what was in work got GRACE_S seconds to end.
             PumiceError: no cleaner could be started; whatever `dispatch` raises.
         """
-        with _noted_signals() as noted:
-
-            def watch_both(progress: Progress) -> None:
-                if noted.is_set():
-                    raise Interrupted("interrupted")
-                watch(progress)
-
+        with stop_on_signals() as stop:
             cleaners = self._start(spec, shards)
             try:
-                Feed(cleaners, dispatch, watch_both).run()
+                Feed(cleaners, dispatch, watch, stop, self._options.shard_timeout).run()
             finally:
                 for cleaner in cleaners:
                     ray.kill(cleaner.handle)
@@ -102,22 +94,6 @@ class Cluster:
             max_concurrency=SHARDS_IN_FLIGHT + 1,
         )
         return [Cleaner(actor.remote(spec)) for _ in range(count)]
-
-
-@contextmanager
-def _noted_signals() -> Iterator[threading.Event]:
-    """Note SIGINT and SIGTERM instead of raising: an exception within Ray's compiled calls breaks them."""
-    noted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield noted  # only the main thread gets signals
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, lambda *_: noted.set()) for number in numbers}
-    try:
-        yield noted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _connect(address: str | None) -> None:

@@ -17,6 +17,7 @@ OUTPUT_VERSION = 1
 MIB = 2**20
 
 Device = Literal["auto", "cpu", "cuda"]
+RecipeChanged = Literal["keep", "redo"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class CleanOptions:
         address: a Ray cluster to join; None starts Ray on this machine.
         gpus_per_actor: the share of a GPU that one cleaner takes.
         max_attempts: tries at one shard before it is quarantined.
+        shard_timeout: seconds without any progress after which an attempt is ended.
+        max_failed_pages: the share of a shard's pages that may fail before that is held for a fault of the
+            storage or the weights, and the attempt for failed; not where they are few.
+        recipe_changed: whether results of another recipe, as of older weights, are kept or done again.
     """
 
     model: Path = SHIPPED
@@ -58,12 +63,21 @@ class CleanOptions:
     address: str | None = None
     gpus_per_actor: float = 1.0
     max_attempts: int = 3
+    shard_timeout: float = 900.0
+    max_failed_pages: float = 0.5
+    recipe_changed: RecipeChanged = "keep"
 
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
             raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda.")
+        if self.recipe_changed not in get_args(RecipeChanged):
+            raise InputError(f"recipe-changed {self.recipe_changed!r} is unknown: use keep or redo.")
         if not 0 < self.gpus_per_actor <= 1:
             raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1.")
+        if self.shard_timeout <= 0:
+            raise InputError(f"shard-timeout is {self.shard_timeout}: use a number of seconds above 0.")
+        if not 0 <= self.max_failed_pages <= 1:
+            raise InputError(f"max-failed-pages is {self.max_failed_pages}: use a share from 0 to 1.")
         if self.max_attempts < 1:
             raise InputError(f"max-attempts is {self.max_attempts}: use 1 or more.")
 
@@ -115,6 +129,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "gpus_per_actor": ((int, float), "a number"),
+    "max_failed_pages": ((int, float), "a share from 0 to 1"),
+    "shard_timeout": ((int, float), "a number of seconds"),
     "max_attempts": (int, "a whole number"),
     "model": (Path, "the path of a file"),
 }

@@ -5,23 +5,35 @@ Knows the ledger and no Ray: workers hand in `Outcome`s, or are reported as cras
 An attempt counts against its shard when its end was seen: a worker that died, an error. One that ended
 without a trace, because the driver died as well, mostly means that somebody killed the job, and weighs only
 a tenth; a shard that takes the whole machine down is still given up in the end.
+
+Where a worker dies with several shards in work, nobody can tell which one killed it. Each is then tried
+alone, and is given up only after it died alone: its neighbours must not be quarantined with it.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from jobs.errors import PumiceError, StoreError
 from jobs.ledger import Ledger
 from jobs.plan import Shard, Task
-from jobs.records import Claim, ClaimState, Commit, shard_id
+from jobs.records import Claim, ClaimState, Commit, Quarantined, shard_id
 
 UNSEEN_WEIGHT = 10
 """So many attempts without a trace weigh as much as one whose end was seen."""
 
 STORE_ERROR = "store_error"
 """The code of attempts that failed because a place broke: the shard is not to blame."""
+
+CRASHED_BESIDE = "worker_died_beside_others"
+"""The code of attempts whose worker died with several in work: any of them may be to blame."""
+
+RELEASED = "released"
+"""The code of attempts that were given up because the run was told to stop."""
+
+CRASHES = frozenset({"worker_died", "shard_timeout", CRASHED_BESIDE})
+"""The codes of attempts that may have killed their worker: the shard is tried alone from then on."""
 
 STORE_ERRORS_IN_A_ROW = 5
 """So many attempts that end in a storage error, with no success between, end the run."""
@@ -64,6 +76,33 @@ class Tally:
     unfinished: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass
+class _Seen:
+    """The ends that a shard's attempts were seen to have: its own, and those that may be a neighbour's."""
+
+    most: int
+    own: int = 0
+    shared: int = 0
+
+    @staticmethod
+    def of(codes: Iterable[str], max_attempts: int) -> "_Seen":
+        seen = _Seen(max_attempts - 1)
+        for code in codes:
+            seen.add(code)
+        return seen
+
+    def add(self, code: str) -> None:
+        if code == CRASHED_BESIDE:
+            self.shared += 1
+        else:
+            self.own += 1
+
+    @property
+    def count(self) -> int:
+        """As many as the shard is blamed for; what is not surely its own never suffices to give it up."""
+        return self.own + min(self.shared, self.most)
+
+
 class Dispatch:
     """The queue of a run."""
 
@@ -73,31 +112,41 @@ class Dispatch:
         self._run_id = run_id
         self._max_attempts = max_attempts
         self._queue: deque[Task] = deque()
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, _Seen] = {}
         self._store_errors = 0
 
     def plan(
         self,
         works: Iterable[tuple[Shard, str]],
-        commits: dict[str, Commit],
-        claims: dict[tuple[str, str], tuple[ClaimState, ...]],
+        numbers: Mapping[str, int],
+        claims: Mapping[tuple[str, str], tuple[ClaimState, ...]],
+        quarantined: Mapping[tuple[str, str], Quarantined],
     ) -> None:
         """Queue shards with their work keys, large ones first: a long one begun last keeps all waiting.
+
+        Args:
+            works: the shards.
+            numbers: the number of a shard's latest commit, where there is one.
+            claims: what the ledger knows of earlier attempts.
+            quarantined: what it knows of shards that were given up.
 
         Raises:
             StoreError: a quarantine can't be recorded.
         """
         tasks = []
         for shard, work in works:
-            previous = commits.get(shard.key)
-            number = previous.number + 1 if previous else 1
+            number = numbers.get(shard.key, 0) + 1
+            held = quarantined.get((shard_id(shard.key), work))
+            forgiven = held.attempts if held and held.retried else 0
             states = [s for s in claims.get((shard_id(shard.key), work), ()) if s.number == number]
-            blamed = [state.failed for state in states if state.failed and state.failed[0] != STORE_ERROR]
-            self._seen[shard.key] = len(blamed)
-            unseen = sum(state.failed is None for state in states)
             attempt = max((state.attempt for state in states), default=0) + 1
-            task = Task(shard, work, number, attempt, self._run_id)
-            if self._seen[shard.key] + unseen // UNSEEN_WEIGHT >= self._max_attempts:
+            states = [state for state in states if state.attempt > forgiven]
+            blamed = [s.failed for s in states if s.failed and s.failed[0] not in (STORE_ERROR, RELEASED)]
+            self._seen[shard.key] = _Seen.of([code for code, _ in blamed], self._max_attempts)
+            unseen = sum(state.failed is None for state in states)
+            alone = any(code in CRASHES for code, _ in blamed)
+            task = Task(shard, work, number, attempt, self._run_id, alone)
+            if self._seen[shard.key].count + unseen // UNSEEN_WEIGHT >= self._max_attempts:
                 unknown = ("driver_died", "Whole runs died while this shard was in work.")
                 code, message = blamed[-1] if blamed else unknown
                 self._give_up(replace(task, attempt=attempt - 1), code, message)
@@ -133,8 +182,13 @@ class Dispatch:
         else:
             self._failed(task, outcome.code, outcome.message)
 
-    def crashed(self, task: Task, message: str) -> None:
+    def crashed(self, task: Task, code: str, message: str) -> None:
         """The worker died, or can't be reached: the ledger knows what became of the attempt.
+
+        Args:
+            task: the attempt.
+            code: one of CRASHES.
+            message: one sentence.
 
         Raises:
             StoreError: the ledger can't be read or written.
@@ -144,13 +198,19 @@ class Dispatch:
             self._ledger.publish(commit)
             self.tally.commits.append(commit)
         else:
-            self._failed(task, "worker_died", message)
+            self._failed(task, code, message)
+
+    def released(self, task: Task) -> None:
+        """The run stops before the attempt ended: it shall count for nothing. Raises StoreError."""
+        self._ledger.fail(self._claim(task), RELEASED, "The run was told to stop.")
 
     def _failed(self, task: Task, code: str, message: str) -> None:
         self._ledger.fail(self._claim(task), code, message)
-        self._seen[task.shard.key] += 1
-        if self._seen[task.shard.key] < self._max_attempts:
-            self._queue.append(replace(task, attempt=task.attempt + 1))
+        seen = self._seen[task.shard.key]
+        seen.add(code)
+        if seen.count < self._max_attempts:
+            alone = task.alone or code in CRASHES
+            self._queue.append(replace(task, attempt=task.attempt + 1, alone=alone))
         elif code == STORE_ERROR:
             # The storage is to blame, not the shard: the next run tries it again.
             self.tally.unfinished.append((task.shard.key, message))

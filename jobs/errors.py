@@ -8,6 +8,7 @@ PumiceError                 anything below; exit code 1
 │   └── StagedGone          1   a staged object was lost before it was published
 ├── LeaseHeld               4   another run works on this destination
 ├── Interrupted           130   the user asked to stop
+├── TooManyFailed           –   so many pages of a shard failed that it costs the shard an attempt
 └── DataError               –   what the data can cause: becomes a row of the report, never ends the job
     ├── ArchiveDamaged          the archive can't be read to its end
     └── PageError               one page can't be decoded, cleaned or encoded
@@ -54,6 +55,10 @@ class Interrupted(PumiceError):
     """The user asked to stop."""
 
     exit_code = 130
+
+
+class TooManyFailed(PumiceError):
+    """So many pages of a shard failed that the storage or the weights are suspected, not the pages."""
 
 
 class DataError(PumiceError):

@@ -1,20 +1,24 @@
-"""The `ray.wait` loop: two shards in flight per cleaner, and what to do when one of them dies.
+"""The `ray.wait` loop: two shards in flight per cleaner, and what to do when one of them dies or hangs.
 
 Ray retries nothing: a dead actor's attempts are handed to `Dispatch`, and it gets no new ones before it
-answers again. The driver holds keys and counters, nothing that a kill would lose.
+answers again. An actor with an attempt that makes no progress is killed, which ends the attempt. The driver
+holds keys and counters, nothing that a kill would lose.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
 
-from jobs.dispatch import Dispatch
-from jobs.errors import PumiceError
+from jobs.dispatch import CRASHED_BESIDE, Dispatch
+from jobs.errors import Interrupted, PumiceError
 from jobs.meter import Progress
 from jobs.plan import Task
+from jobs.stop import Stop
+from jobs.worker import Sight
 
 SHARDS_IN_FLIGHT = 2
 POLL_S = 0.5
@@ -31,21 +35,23 @@ class Cleaner:
         """Ask for a first sign of life."""
         self.handle = handle
         self.up = False
-        self.question = handle.progress.remote()
+        self.question = handle.look.remote()
         self._before = Progress()
         self._latest = Progress()
 
-    def answered(self) -> None:
+    def answered(self) -> Sight:
         """Take the answer to `question`; raises RayActorError."""
-        now: Progress = ray.get(self.question)
+        sight: Sight = ray.get(self.question)
+        now = sight.total
         if now.pages < self._latest.pages or now.bytes_read < self._latest.bytes_read:
             self._before = self.total  # it was restarted, and counts from 0 again
         self._latest = now
         self.up = True
+        return sight
 
     def ask(self) -> None:
         """Ask for its progress."""
-        self.question = self.handle.progress.remote()
+        self.question = self.handle.look.remote()
 
     @property
     def total(self) -> Progress:
@@ -54,24 +60,48 @@ class Cleaner:
         return Progress(a.pages + b.pages, a.pixels + b.pixels, a.bytes_read + b.bytes_read)
 
 
+@dataclass
+class _Flight:
+    """An attempt in work: on which cleaner, what was seen of it and when that last changed."""
+
+    cleaner: Cleaner
+    task: Task
+    seen: Progress | None = None
+    since: float = field(default_factory=time.monotonic)
+    stalled: bool = False
+    beside: bool = False
+
+    def look(self, sight: Sight) -> None:
+        """Note whether it goes on."""
+        now = sight.attempts.get((self.task.shard.key, self.task.attempt))
+        if now != self.seen:
+            self.seen, self.since = now, time.monotonic()
+
+
 class Feed:
     """Feeds cleaners until the queue is empty and nothing is in flight."""
 
-    def __init__(self, cleaners: list[Cleaner], dispatch: Dispatch, watch: Watch) -> None:
+    def __init__(
+        self, cleaners: list[Cleaner], dispatch: Dispatch, watch: Watch, stop: Stop, timeout_s: float
+    ) -> None:
+        """End attempts that show no progress for `timeout_s` seconds."""
         self._cleaners = cleaners
         self._dispatch = dispatch
         self._watch = watch
-        self._pending: dict[Any, tuple[Cleaner, Task]] = {}
+        self._stop = stop
+        self._timeout_s = timeout_s
+        self._pending: dict[Any, _Flight] = {}
         self._waiting: Task | None = None
 
     def run(self) -> None:
         """Work off the queue.
 
         Raises:
+            Interrupted: it was told to stop; what was in work has ended or is released.
             PumiceError: no cleaner answers; whatever the dispatch or the watcher raises.
         """
         deadline = time.monotonic() + START_S
-        while self._fill():
+        while self._fill() and not self._stop.due:
             if any(cleaner.up for cleaner in self._cleaners):
                 deadline = time.monotonic() + START_S
             elif time.monotonic() > deadline:
@@ -80,25 +110,42 @@ class Feed:
                 )
             self._wait()
             self._listen()
+            self._end_stalled()
             self._watch(self._total())
+        if self._stop.asked:
+            for flight in self._pending.values():
+                self._dispatch.released(flight.task)
+            raise Interrupted("The run was told to stop.")
 
     def _fill(self) -> bool:
-        """Hand out attempts, one a cleaner in turn; False when all is done."""
+        """Hand out attempts, one a cleaner in turn; False when all is done, or all there will be."""
+        if self._stop.asked:
+            return bool(self._pending)
         for _ in range(SHARDS_IN_FLIGHT):
             for cleaner in self._cleaners:
-                if cleaner.up and self._load(cleaner) < SHARDS_IN_FLIGHT:
+                if cleaner.up and self._has_room(cleaner):
                     self._submit(cleaner)
+        return bool(self._pending) or self._next() is not None
+
+    def _has_room(self, cleaner: Cleaner) -> bool:
+        """Whether the next attempt, if there is one, may begin there."""
+        task, flights = self._next(), self._flights(cleaner)
+        if task is None or any(flight.task.alone for flight in flights):
+            return False
+        return len(flights) < (1 if task.alone else SHARDS_IN_FLIGHT)
+
+    def _next(self) -> Task | None:
+        """The attempt that is to be handed out next, without taking it."""
         self._waiting = self._waiting or self._dispatch.next_task()
-        return bool(self._pending) or self._waiting is not None
+        return self._waiting
 
     def _submit(self, cleaner: Cleaner) -> None:
-        task = self._waiting or self._dispatch.next_task()
+        assert self._waiting is not None
+        self._pending[cleaner.handle.clean.remote(self._waiting)] = _Flight(cleaner, self._waiting)
         self._waiting = None
-        if task is not None:
-            self._pending[cleaner.handle.clean.remote(task)] = (cleaner, task)
 
-    def _load(self, cleaner: Cleaner) -> int:
-        return sum(owner is cleaner for owner, _ in self._pending.values())
+    def _flights(self, cleaner: Cleaner) -> list[_Flight]:
+        return [flight for flight in self._pending.values() if flight.cleaner is cleaner]
 
     def _wait(self) -> None:
         """Wait for ends of attempts, for half a second at most."""
@@ -107,14 +154,34 @@ class Feed:
             return
         ended, _ = ray.wait(list(self._pending), num_returns=1, timeout=POLL_S)
         for ref in ended:
-            cleaner, task = self._pending.pop(ref)
+            flight = self._pending.pop(ref)
             try:
                 outcome = ray.get(ref)
             except RayActorError as error:
-                cleaner.up = False
-                self._dispatch.crashed(task, f"the worker died: {_reason(error)}")
+                self._crashed(flight, error)
             else:
-                self._dispatch.finished(task, outcome)
+                self._dispatch.finished(flight.task, outcome)
+
+    def _crashed(self, flight: _Flight, error: RayActorError) -> None:
+        flight.cleaner.up = False
+        others = self._flights(flight.cleaner)
+        for other in others:  # each of them will hear of the same death
+            other.beside = True
+        code, message = "worker_died", f"the worker died: {_reason(error)}"
+        if flight.stalled:
+            code, message = "shard_timeout", f"no progress for {self._timeout_s:g} s"
+        self._dispatch.crashed(flight.task, CRASHED_BESIDE if others or flight.beside else code, message)
+
+    def _end_stalled(self) -> None:
+        """Kill the cleaners of attempts that hang; Ray starts them anew."""
+        latest = time.monotonic() - self._timeout_s
+        for cleaner in self._cleaners:
+            flights = self._flights(cleaner)
+            if any(flight.since < latest and not flight.stalled for flight in flights):
+                for flight in flights:
+                    flight.stalled = True
+                cleaner.up = False
+                ray.kill(cleaner.handle, no_restart=False)
 
     def _listen(self) -> None:
         """Take the answers of cleaners; one that is gone for good is dropped."""
@@ -123,7 +190,9 @@ class Feed:
         )
         for cleaner in [c for c in self._cleaners if c.question in answered]:
             try:
-                cleaner.answered()
+                sight = cleaner.answered()
+                for flight in self._flights(cleaner):
+                    flight.look(sight)
             except ActorUnavailableError:
                 cleaner.up = False
             except ActorDiedError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from jobs.errors import LeaseHeld, PumiceError, StoreError
+from jobs.process import boot_id, pid_start
 from jobs.store import LEDGER, Store
 
 LEASES = f"{LEDGER}/leases/"
@@ -67,6 +68,11 @@ class Lease:
         self._ended = threading.Event()
         self._lost = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="pumice-lease", daemon=True)
+
+    @property
+    def number(self) -> int:
+        """Of all leases of a destination, a later one has a higher number."""
+        return self._number
 
     @property
     def lost(self) -> bool:
@@ -141,6 +147,33 @@ def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
     return Lease(store, number + 1, record)
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a destination's lease, as far as a look at it tells.
+
+    Attributes:
+        record: what the lease says.
+        alive: whether its process runs; None on another machine, where only renewals would tell.
+    """
+
+    record: LeaseRecord
+    alive: bool | None
+
+
+def holder(store: Store) -> Holder | None:
+    """Who holds the lease, without waiting; None if it is free. Raises StoreError."""
+    number = max(_numbers(store), default=0)
+    record = _read(store, number) if number else None
+    if record is None or record.released:
+        return None
+    return Holder(record, pid_start(record.pid) == record.pid_start if _is_here(record) else None)
+
+
+def _is_here(record: LeaseRecord) -> bool:
+    here = boot_id()
+    return bool(here) and (record.host, record.boot_id) == (socket.gethostname(), here)
+
+
 def _check_free(store: Store, number: int) -> None:
     """Raise LeaseHeld unless lease `number` is released or its holder dead."""
     first = _read(store, number)
@@ -148,9 +181,8 @@ def _check_free(store: Store, number: int) -> None:
         raise _held(store, number + 1)  # removed by a successor, a moment ago
     if first.released:
         return
-    here = _boot_id()
-    if here and (first.host, first.boot_id) == (socket.gethostname(), here):
-        if _pid_start(first.pid) == first.pid_start:
+    if _is_here(first):
+        if pid_start(first.pid) == first.pid_start:
             raise _held(store, number)
         return
     # Elsewhere: clocks of two machines can't be compared, but its renewals can be watched on our own.
@@ -189,35 +221,12 @@ def _own_record(run_id: str, ttl_s: float) -> LeaseRecord:
         run_id=run_id,
         nonce=uuid.uuid4().hex,
         host=socket.gethostname(),
-        boot_id=_boot_id(),
+        boot_id=boot_id(),
         pid=os.getpid(),
-        pid_start=_pid_start(os.getpid()),
+        pid_start=pid_start(os.getpid()),
         renewals=0,
         ttl_s=ttl_s,
         released=False,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         pumice_version=version("pumice"),
     )
-
-
-def _boot_id() -> str:
-    """Names the set of processes whose pids we can look up; empty where there is no /proc.
-
-    The pid namespace is part of it: two containers of one host may share everything else.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _pid_start(pid: int) -> str:
-    """When a process started, in ticks since boot: a reused pid has another; empty if it is dead."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    # The command's name may hold spaces and brackets: fields are counted from its closing one.
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]

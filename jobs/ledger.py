@@ -16,18 +16,16 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TypeVar
 
+from jobs.commit_log import CommitLog, in_parallel
 from jobs.errors import StagedGone
+from jobs.heads import Heads
 from jobs.records import (
     CLAIMS,
-    DONE,
     QUARANTINE,
     Claim,
     ClaimFile,
@@ -35,37 +33,14 @@ from jobs.records import (
     Commit,
     Quarantined,
     done_key,
-    parse_done,
     quarantine_key,
     read_json,
     shard_id,
 )
-from jobs.store import Store
-
-In = TypeVar("In")
-Out = TypeVar("Out")
-
-READERS = 16
 
 
-class Ledger:
-    """The ledger of one destination; holds no state, so any process may make one at any time."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def commits(self) -> dict[str, Commit]:
-        """The latest commit of every shard, by shard key; some may be `voided`. Raises StoreError."""
-        latest: dict[str, tuple[int, str]] = {}
-        for info in self._store.list(DONE):
-            if found := parse_done(info.key):
-                latest[found[0]] = max(latest.get(found[0], (0, "")), (found[1], info.key))
-        read = _in_parallel(self._read_commit, (key for _, key in latest.values()))
-        return {commit.shard: commit for commit in read if commit is not None}
-
-    def latest(self, shard: str) -> Commit | None:
-        """A shard's latest commit; raises StoreError."""
-        return self._latest(shard_id(shard))
+class Ledger(CommitLog):
+    """The ledger of one destination: the commits, and all that leads to them; holds no state either."""
 
     def claims(self) -> dict[tuple[str, str], tuple[ClaimState, ...]]:
         """Attempts that did not end in a commit, by shard id and work; raises StoreError.
@@ -78,7 +53,7 @@ class Ledger:
             for one in files
         }
         failures = [one for one in files if one.failed]
-        bodies = _in_parallel(self._store.get, (one.key for one in failures))
+        bodies = in_parallel(self._store.get, (one.key for one in failures))
         for one, body in zip(failures, bodies, strict=True):
             if body is not None:
                 fields = read_json(body, one.key)
@@ -88,11 +63,25 @@ class Ledger:
         found = groupby(sorted(states), key=lambda one: one[:2])
         return {key: tuple(states[one] for one in group) for key, group in found}
 
+    def in_flight(self, heads: Heads) -> tuple[Claim, ...]:
+        """Attempts that neither failed nor came to a commit: somebody works on them, or died over them.
+
+        Raises:
+            StoreError: the store broke, or a claim can't be read.
+        """
+        files = list(self._claim_files(CLAIMS))
+        failed = {replace(one, key="", failed=False) for one in files if one.failed}
+        keys = [one.key for one in files if not one.failed and replace(one, key="") not in failed]
+        found = [(key, body) for key in keys if (body := self._store.get(key)) is not None]
+        claims = [Claim.from_json(body, key) for key, body in found]
+        done = heads.numbers_of(claim.shard for claim in claims)
+        return tuple(claim for claim in claims if claim.number > done.get(claim.shard, 0))
+
     def quarantined(self) -> dict[tuple[str, str], Quarantined]:
-        """What is given up, by shard id and work; raises StoreError."""
+        """What is given up, or was and is `retried`, by shard id and work; raises StoreError."""
         keys = [info.key for info in self._store.list(QUARANTINE)]
         found: dict[tuple[str, str], Quarantined] = {}
-        for key, body in zip(keys, _in_parallel(self._store.get, keys), strict=True):
+        for key, body in zip(keys, in_parallel(self._store.get, keys), strict=True):
             if body is not None:
                 record = Quarantined.from_json(body, key)
                 found[shard_id(record.shard), record.work] = record
@@ -111,6 +100,16 @@ class Ledger:
         """Give a work up after its last attempt `claim`; raises StoreError."""
         record = Quarantined(claim.shard, claim.work, code, message, claim.attempt)
         self._store.put(quarantine_key(claim.shard, claim.work), record.to_json())
+
+    def retry_quarantined(self) -> None:
+        """Give everything that is given up a fresh count; raises StoreError.
+
+        Its claims stay: should one be a zombie's, its commit must not stand without a claim beside it.
+        """
+        for record in self.quarantined().values():
+            self._store.put(
+                quarantine_key(record.shard, record.work), replace(record, retried=True).to_json()
+            )
 
     def commit(self, commit: Commit) -> bool:
         """Decide the shard's commit of that number; `publish` is to follow.
@@ -152,10 +151,10 @@ class Ledger:
         """
         files = sorted(self._claim_files(CLAIMS), key=lambda one: one.shard_id)
         shards = [(name, list(group)) for name, group in groupby(files, key=lambda one: one.shard_id)]
-        return sum(_in_parallel(lambda shard: self._roll_shard(*shard), shards))
+        return sum(in_parallel(lambda shard: self._roll_shard(*shard), shards))
 
     def _roll_shard(self, name: str, files: list[ClaimFile]) -> bool:
-        latest = self._latest(name)
+        latest = self.latest_of(name)
         if latest is None or all(one.number > latest.number for one in files):
             return False
         if not any((one.number, one.work) == (latest.number, latest.work) for one in files):
@@ -196,6 +195,7 @@ class Ledger:
 
         Claims go last: while one is left, a crash in here is healed by `roll_forward` doing it all again.
         """
+        self._note(commit)
         name = shard_id(commit.shard)
         files = [one for one in self._claim_files(f"{CLAIMS}{name}/") if one.number <= commit.number]
         for one in files:
@@ -217,25 +217,7 @@ class Ledger:
             for staged in commit.staged:
                 self._store.discard_attempt(staged.key, attempt)
 
-    def _latest(self, name: str) -> Commit | None:
-        found = ((parse_done(info.key), info.key) for info in self._store.list(f"{DONE}{name}/"))
-        keys = {place[1]: key for place, key in found if place}
-        return self._read_commit(keys[max(keys)]) if keys else None
-
-    def _read_commit(self, key: str) -> Commit | None:
-        body = self._store.get(key)
-        return None if body is None else Commit.from_json(body, key)
-
-    def _claim_files(self, prefix: str) -> Iterator[ClaimFile]:
-        return (file for info in self._store.list(prefix) if (file := ClaimFile.parse(info.key)))
-
 
 def _body(claim: Claim, **more: str) -> bytes:
     facts = {"host": socket.gethostname(), "pid": os.getpid(), "time": datetime.now(UTC).isoformat()}
     return json.dumps({**asdict(claim), **facts, **more}, indent=1).encode()
-
-
-def _in_parallel(work: Callable[[In], Out], items: Iterable[In]) -> list[Out]:
-    """Requests to a store wait on the network, not on a core."""
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(work, items))

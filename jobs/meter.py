@@ -19,17 +19,20 @@ class Progress:
 
 
 class Meter:
-    """Counts what a worker does; any thread may add."""
+    """Counts what a worker does, or an attempt of it, which counts for its worker too; any thread may add."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: "Meter | None" = None) -> None:
         self._lock = threading.Lock()
         self._now = Progress()
+        self._whole = whole
 
     def add(self, pages: int = 0, pixels: int = 0, bytes_read: int = 0) -> None:
         """Count some more."""
         with self._lock:
             now = self._now
             self._now = Progress(now.pages + pages, now.pixels + pixels, now.bytes_read + bytes_read)
+        if self._whole:
+            self._whole.add(pages, pixels, bytes_read)
 
     @property
     def now(self) -> Progress:

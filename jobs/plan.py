@@ -1,17 +1,21 @@
 """What is there to do: shards of a source, their work keys, and the anti-join with what is committed."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
+import numpy as np
+
 from jobs.archive import ArchiveKind, kind_of
-from jobs.config import Recipe
-from jobs.records import Commit
+from jobs.heads import Heads
 from jobs.store import ObjectInfo, Store
 
 GROUP = 64
 """Loose files of a folder are grouped by about this many."""
+
+_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,9 @@ class Shard:
         """Bytes of the source objects."""
         return sum(info.size for info in self.objects)
 
-    def work_key(self, recipe: Recipe) -> str:
-        """32 hex digits that change with the content, its version or the recipe."""
-        parts = [recipe.fingerprint, self.kind]
+    def work_key(self, recipe: str) -> str:
+        """32 hex digits that change with the content, its version or the recipe's fingerprint."""
+        parts = [recipe, self.kind]
         parts += [part for info in self.objects for part in (info.key, str(info.size), info.version)]
         text = "\0".join([self.key, *parts])
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
@@ -43,13 +47,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Task:
-    """One attempt at one shard, as it is handed to a worker; small, whatever the shard's size."""
+    """One attempt at one shard, as it is handed to a worker; small, whatever the shard's size.
+
+    `alone`: nothing else may be in work on its worker, for this shard may be what kills it.
+    """
 
     shard: Shard
     work: str
     number: int
     attempt: int
     run_id: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,15 @@ class Plan:
         todo: the shards without a commit of their work key, in key order.
         done: how many shards are committed already.
         gone: keys of committed shards that the source no longer has, in order; their output is kept.
+        kept: how many of the done ones are another recipe's results.
+        numbers: the latest commit's number of those shards in `todo` that have one.
     """
 
     todo: tuple[Shard, ...]
     done: int
     gone: tuple[str, ...]
+    kept: int = 0
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -112,15 +124,49 @@ def _begins_group(key: str) -> bool:
     return int.from_bytes(digest[:4], "big") % GROUP == 0
 
 
-def make_plan(shards: Iterable[Shard], commits: Mapping[str, Commit], recipe: Recipe) -> Plan:
-    """Compare what a source has with what is committed; a voided commit counts as none."""
-    todo, done, seen = [], 0, set()
-    for shard in shards:
-        seen.add(shard.key)
-        commit = commits.get(shard.key)
-        if commit is not None and commit.work == shard.work_key(recipe):
-            done += 1
-        else:
-            todo.append(shard)
-    gone = sorted(key for key, commit in commits.items() if key not in seen and not commit.voided)
-    return Plan(tuple(sorted(todo, key=lambda shard: shard.key)), done, tuple(gone))
+def make_plan(shards: Iterable[Shard], heads: Heads, recipe: str, others: Sequence[str] = ()) -> Plan:
+    """Compare what a source has with what is committed; a voided commit counts as none.
+
+    Args:
+        shards: the source's.
+        heads: what is committed.
+        recipe: the fingerprint of the recipe to clean with.
+        others: fingerprints of recipes whose results are as good.
+    """
+    committed, todo, done, kept = _Committed(heads), list[Shard](), 0, 0
+    shards = iter(shards)
+    while left := list(islice(shards, _BATCH)):
+        count = len(left)
+        for fingerprint in (recipe, *others):
+            before = len(left)
+            found = committed.match([shard.work_key(fingerprint) for shard in left])
+            left = [shard for shard, hit in zip(left, found, strict=True) if not hit]
+            kept += 0 if fingerprint == recipe else before - len(left)
+        todo += left
+        done += count - len(left)
+    unmatched = heads.numbers(~committed.matched)
+    numbers = {shard.key: unmatched[shard.key][0] for shard in todo if shard.key in unmatched}
+    gone = sorted(key for key, (_, voided) in unmatched.items() if key not in numbers and not voided)
+    return Plan(tuple(sorted(todo, key=lambda shard: shard.key)), done, tuple(gone), kept, numbers)
+
+
+class _Committed:
+    """The committed work keys as one sorted column: 40 bytes each, where a dict takes several hundred."""
+
+    def __init__(self, heads: Heads) -> None:
+        works = heads.works()
+        self._rows = np.argsort(works)
+        self._works = works[self._rows]
+        self.matched = np.zeros(len(works), np.bool_)
+        """By row of the heads, whether its work key was asked for."""
+
+    def match(self, works: Sequence[str]) -> list[bool]:
+        """Whether each work key is committed."""
+        if not len(self._works):
+            return [False] * len(works)
+        asked = np.array(works, self._works.dtype)
+        places = np.minimum(np.searchsorted(self._works, asked), len(self._works) - 1)
+        hits = self._works[places] == asked
+        self.matched[self._rows[places[hits]]] = True
+        found: list[bool] = hits.tolist()
+        return found

@@ -33,6 +33,15 @@ class Claim:
     attempt: int
     run_id: str
 
+    @staticmethod
+    def from_json(data: bytes, key: str) -> "Claim":
+        """Read a claim's record, which holds more than this; raises StoreError naming `key` if it is none."""
+        fields = read_json(data, key)
+        try:
+            return Claim(*[fields[name] for name in ("shard", "number", "work", "attempt", "run_id")])
+        except KeyError as error:
+            raise _unknown(key) from error
+
     @property
     def id(self) -> str:
         """The name under which this attempt stages: no other attempt of any run ever bears it."""
@@ -86,13 +95,21 @@ class ClaimState:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A work that is given up until somebody asks for it again."""
+    """A work that is given up until somebody asks for it again.
+
+    Attributes:
+        shard, work: what is given up.
+        code, message: how its last attempt ended.
+        attempts: the number of that attempt.
+        retried: somebody did ask; attempts up to that number count no more.
+    """
 
     shard: str
     work: str
     code: str
     message: str
     attempts: int
+    retried: bool = False
 
     def to_json(self) -> bytes:
         """The record's bytes."""

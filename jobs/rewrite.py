@@ -13,6 +13,7 @@ from jobs.archive_member import ArchiveKind, Entry, Member, Reader, Sink, Writer
 from jobs.codecs import Document, inspect
 from jobs.config import Limits
 from jobs.errors import ArchiveDamaged, PageError
+from jobs.meter import Meter
 from jobs.pages import PageFile, copied, damaged, refused
 from jobs.pipeline import Bench, Ticket
 from jobs.policy import refusal
@@ -42,12 +43,12 @@ class _Taken:
 class Rewriter:
     """Rewrites the archives of one shard and collects the rows of their pages; a context manager."""
 
-    def __init__(self, shard: str, bench: Bench, limits: Limits) -> None:
+    def __init__(self, shard: str, bench: Bench, limits: Limits, meter: Meter | None = None) -> None:
         self.rows = Rows()
         self.members = 0
         self._shard = printable(shard)
         self._limits = limits
-        self._meter = bench.meter
+        self._meter = meter or bench.meter
         self._grouping = bench.grouping()
         self._window = Window(limits.window_bytes)
 

@@ -13,6 +13,7 @@ from botocore.config import Config
 from jobs.errors import DestinationFull, InputError, PumiceError, SourceChanged, StoreError
 
 MAX_ATTEMPTS = 5
+READ_TIMEOUT_S = 60
 _MAKING = threading.Lock()
 
 MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
@@ -64,7 +65,7 @@ def _made() -> Any:
             retries={"mode": "standard", "max_attempts": MAX_ATTEMPTS},
             max_pool_connections=32,
             connect_timeout=10,
-            read_timeout=60,
+            read_timeout=READ_TIMEOUT_S,
             # boto3's default trailing checksums are refused by several S3-compatible services.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

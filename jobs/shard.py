@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from jobs.config import Limits, Recipe
-from jobs.errors import ArchiveDamaged
+from jobs.errors import ArchiveDamaged, TooManyFailed
 from jobs.files import FilesReader, FilesWriter
 from jobs.ledger import Ledger
-from jobs.meter import open_metered
+from jobs.meter import Meter, open_metered
 from jobs.pipeline import Bench
 from jobs.plan import Shard, Task
 from jobs.records import Claim, Commit, shard_id
@@ -23,10 +23,18 @@ from jobs.spool import spool, spooling
 from jobs.staging import copy, discarding, staging
 from jobs.store import LEDGER, Staged, Store
 
+REPORTS = f"{LEDGER}/reports/"
+
+MANY = 10
+"""Fewer failed pages are taken for their own fault, whatever their share."""
+
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where shards are cleaned: both places, the threads, the bounds and the recipe."""
+    """Where shards are cleaned: both places, the threads, the bounds and the recipe.
+
+    Of a shard with many failed pages, `max_failed` is the share that is taken for the pages' own fault.
+    """
 
     source: Store
     destination: Store
@@ -34,15 +42,21 @@ class Workshop:
     recipe: Recipe
     device: str
     limits: Limits = field(default_factory=Limits)
+    max_failed: float = 1.0
 
 
 def report_key(shard: str) -> str:
     """Where a shard's report stands; a later result replaces it."""
-    return f"{LEDGER}/reports/{shard_id(shard)}.parquet"
+    return f"{REPORTS}{shard_id(shard)}.parquet"
 
 
-def clean_shard(task: Task, shop: Workshop) -> Commit | None:
+def clean_shard(task: Task, shop: Workshop, meter: Meter | None = None) -> Commit | None:
     """Make one attempt.
+
+    Args:
+        task: which.
+        shop: where.
+        meter: counts what is done; the bench's if not given.
 
     Returns:
         The commit, published; None if another attempt has the shard or was faster.
@@ -52,12 +66,13 @@ def clean_shard(task: Task, shop: Workshop) -> Commit | None:
         DestinationFull: no space is left in the destination or for temporary files.
         StoreError: a place broke; nothing of the attempt is visible.
         DeviceError: the device can't run the network.
+        TooManyFailed: more pages failed than is taken for their own fault; nothing of them is visible.
     """
     ledger = Ledger(shop.destination)
     claim = Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)
     if not ledger.claim(claim):
         return None
-    commit = _commit(task, shop.recipe, _stage(task, claim, shop))
+    commit = _commit(task, shop.recipe, _stage(task, claim, shop, meter or shop.bench.meter))
     # From here on nothing is discarded on an error: the commit may stand although its answer got lost.
     if not ledger.commit(commit):
         return None
@@ -76,15 +91,15 @@ class _Result:
     damaged: str | None
 
 
-def _stage(task: Task, claim: Claim, shop: Workshop) -> _Result:
+def _stage(task: Task, claim: Claim, shop: Workshop, meter: Meter) -> _Result:
     """Stage the shard's objects and its report; on any error nothing stays staged."""
     staged: list[Staged] = []
     with (
         spooling(),
         discarding(shop.destination, staged),
-        Rewriter(task.shard.key, shop.bench, shop.limits) as rewriter,
+        Rewriter(task.shard.key, shop.bench, shop.limits, meter) as rewriter,
     ):
-        damaged = _stage_pages(task.shard, claim, shop, rewriter, staged)
+        damaged = _stage_pages(task.shard, claim, shop, meter, rewriter, staged)
         with (
             spool() as report,
             staging(shop.destination, report_key(task.shard.key), claim.id, staged) as upload,
@@ -97,16 +112,27 @@ def _stage(task: Task, claim: Claim, shop: Workshop) -> _Result:
         for row in rewriter.rows:
             pages[row.status] += 1
             pixels += (row.width or 0) * (row.height or 0) if row.status == "cleaned" else 0
+        if damaged is None:
+            _check_failures(pages, shop.max_failed)
         return _Result(tuple(staged), rewriter.members, pages, pixels, damaged)
 
 
+def _check_failures(pages: Counter[Status], max_failed: float) -> None:
+    failed, total = pages["failed"], pages.total()
+    if failed >= MANY and failed > max_failed * total:
+        raise TooManyFailed(
+            f"{failed} of {total} pages failed, which looks like a fault of the storage or the weights: if "
+            "they are as they should be, allow more with --max-failed-pages."
+        )
+
+
 def _stage_pages(
-    shard: Shard, claim: Claim, shop: Workshop, rewriter: Rewriter, staged: list[Staged]
+    shard: Shard, claim: Claim, shop: Workshop, meter: Meter, rewriter: Rewriter, staged: list[Staged]
 ) -> str | None:
     """Stage the cleaned objects; the code of what is wrong with a damaged archive."""
     if shard.kind == "files":
         rewriter.rewrite(
-            FilesReader(shop.source, shard.objects, shop.bench.meter),
+            FilesReader(shop.source, shard.objects, meter),
             FilesWriter(shop.destination, shard.objects, claim.id, staged),
         )
         return None
@@ -114,7 +140,7 @@ def _stage_pages(
     try:
         with (
             staging(shop.destination, info.key, claim.id, staged) as upload,
-            open_metered(shop.source, info, shop.bench.meter) as stream,
+            open_metered(shop.source, info, meter) as stream,
         ):
             rewriter.rewrite_archive(shard.kind, stream, info.size, upload)
         return None
@@ -123,7 +149,7 @@ def _stage_pages(
     # Half an archive must not look like a whole one: the mirror gets the damaged bytes as they are.
     with (
         staging(shop.destination, info.key, claim.id, staged) as upload,
-        shop.source.open(info) as stream,
+        open_metered(shop.source, info, meter) as stream,
     ):
         copy(stream, upload)
     return damaged

@@ -35,6 +35,21 @@ class Staged:
     parts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Leftover:
+    """Something unfinished: an upload, or a temporary file.
+
+    Attributes:
+        key: what an upload was to become; a temporary file's own key.
+        token: as in `Staged`, up to its first space.
+        age_s: seconds since it was begun or last written to.
+    """
+
+    key: str
+    token: str
+    age_s: float
+
+
 class Upload(Protocol):
     """A binary stream into the staging area; ends in exactly one of `finish` and `abort`."""
 
@@ -101,6 +116,14 @@ class Store(Protocol):
 
     def discard_attempt(self, key: str, attempt: str) -> None:
         """Remove what a dead attempt may have left staged for `key`, as far as this store can tell."""
+        ...
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """Everything that is staged or was being written: of the dead, of zombies, and of who is at work."""
+        ...
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove it; a missing one is fine."""
         ...
 
     def probe(self) -> None:

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from jobs.local_io import (
     write_temp,
 )
 from jobs.probe import prove_create
-from jobs.store import LEDGER, ObjectInfo, Staged
+from jobs.store import LEDGER, Leftover, ObjectInfo, Staged
 from jobs.walk import describe, walk
 
 READ_BUFFER = 1 << 20
@@ -169,6 +170,17 @@ class LocalStore:
     def discard_attempt(self, key: str, attempt: str) -> None:
         """Remove the temporary file that `attempt` may have left beside `key`."""
         self.delete(staging_key(checked(key), attempt))
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """All temporary files, in key order; raises as `list`."""
+        for info in walk(self._root, "", frozenset(), own=True):
+            with suppress(FileNotFoundError):
+                written = self._path(info.key).stat().st_mtime
+                yield Leftover(info.key, info.key, time.time() - written)
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove the file."""
+        self.delete(leftover.key)
 
     def probe(self) -> None:
         """Make the folder and try a conditional write in it.

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +17,7 @@ from jobs.keys import checked, checked_prefix, safe, shown
 from jobs.probe import prove_create
 from jobs.s3_client import MISSING, Translator, client, code_of
 from jobs.s3_io import BREAKS_ALLOWED, PAUSE_S, RangeReader, S3Upload, abort_upload
-from jobs.store import ObjectInfo, Staged
+from jobs.store import Leftover, ObjectInfo, Staged
 
 READ_BUFFER = 8 << 20
 CONFLICTS_ALLOWED = 8
@@ -174,6 +175,24 @@ class S3Store:
 
         The lifecycle rule (AbortIncompleteMultipartUpload) and `gc` remove them.
         """
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """All uploads that are not completed; raises as `list`."""
+        pages = client().get_paginator("list_multipart_uploads")
+        found = iter(pages.paginate(Bucket=self._bucket, Prefix=self._prefix))
+        while True:
+            with self._translated():
+                page = next(found, None)
+            if page is None:
+                return
+            for entry in page.get("Uploads", ()):
+                if entry["Key"].startswith(self._prefix):
+                    age = (datetime.now(UTC) - entry["Initiated"]).total_seconds()
+                    yield Leftover(entry["Key"].removeprefix(self._prefix), entry["UploadId"], age)
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Abort the upload."""
+        abort_upload(self._where(leftover.key), leftover.token, self._translated, leftover.key)
 
     def probe(self) -> None:
         """Try a conditional put twice.

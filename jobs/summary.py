@@ -14,7 +14,8 @@ def print_plan(out: Console, plan: Plan) -> None:
         files = f", {len(shard.objects)} files" if shard.kind == "files" else ""
         out.print(f"{shard.key}  {shard.kind}, {megabytes(shard.size)}{files}", markup=False)
     out.print(f"{len(plan.todo)} shards to clean ({megabytes(plan.size)}), {plan.done} done before.")
-    _print_gone(out, plan.gone)
+    _print_kept(out, plan.kept)
+    print_gone(out, plan.gone)
 
 
 def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
@@ -28,7 +29,8 @@ def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
         for key, reason in summary.unfinished:
             out.print(f"Left for the next run: {key}: {reason}", markup=False)
         out.print(f"Report: {destination.rstrip('/')}/_pumice/reports", markup=False)
-    _print_gone(out, summary.gone)
+    _print_kept(out, summary.kept)
+    print_gone(out, summary.gone)
 
 
 def _print_counts(out: Console, summary: RunSummary) -> None:
@@ -45,7 +47,13 @@ def _print_counts(out: Console, summary: RunSummary) -> None:
         out.print(f"{summary.damaged} damaged archives were copied as they are.")
 
 
-def _print_gone(out: Console, gone: tuple[str, ...]) -> None:
+def _print_kept(out: Console, kept: int) -> None:
+    if kept:
+        out.print(f"{kept} shards are another recipe's results: --recipe-changed redo does them again.")
+
+
+def print_gone(out: Console, gone: tuple[str, ...]) -> None:
+    """Name what the source no longer has."""
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         out.print(f"Gone from the source, results kept: {gone[0]}{more}", markup=False)

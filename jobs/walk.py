@@ -22,8 +22,10 @@ def is_own(name: str) -> bool:
     return name.startswith(OWN_PREFIX) and name.endswith(OWN_SUFFIXES)
 
 
-def walk(folder: Path, above: str, skip: frozenset[str]) -> Iterator[ObjectInfo]:
+def walk(folder: Path, above: str, skip: frozenset[str], own: bool = False) -> Iterator[ObjectInfo]:
     """The regular files below `folder` as objects whose keys begin with `above`; `skip` is not entered.
+
+    Pumice's own unfinished files are left out; with `own`, they alone are found.
 
     Links are followed, except those back into a folder that is being walked. One folder's names at a time
     are held, so memory is bounded by the largest folder of each level.
@@ -36,7 +38,7 @@ def walk(folder: Path, above: str, skip: frozenset[str]) -> Iterator[ObjectInfo]
     if top is None:
         return
     # One entry for each level: what is left of it, and which folder it is.
-    levels = [(_entries(folder, above), top)]
+    levels = [(_entries(folder, above, own), top)]
     while levels:
         entry = next(levels[-1][0], None)
         if entry is None:
@@ -48,7 +50,7 @@ def walk(folder: Path, above: str, skip: frozenset[str]) -> Iterator[ObjectInfo]
         elif stat.S_ISDIR(facts.st_mode) and key not in skip:
             here = (facts.st_dev, facts.st_ino)
             if all(here != identity for _, identity in levels):
-                levels.append((_entries(path, f"{key}/"), here))
+                levels.append((_entries(path, f"{key}/", own), here))
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -61,7 +63,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return (facts.st_dev, facts.st_ino) if stat.S_ISDIR(facts.st_mode) else None
 
 
-def _entries(folder: Path, above: str) -> Iterator[tuple[str, Path, os.stat_result]]:
+def _entries(folder: Path, above: str, own: bool) -> Iterator[tuple[str, Path, os.stat_result]]:
     """One folder's entries, so ordered that the keys of the whole walk come out as sorted strings.
 
     A folder sorts as its keys do, with the slash: `a-b` comes before `a/b`, `a0` after it.
@@ -70,8 +72,8 @@ def _entries(folder: Path, above: str) -> Iterator[tuple[str, Path, os.stat_resu
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                facts = None if is_own(entry.name) else _facts(entry)
-                if facts is not None:
+                facts = _facts(entry) if own or not is_own(entry.name) else None
+                if facts is not None and (not own or is_own(entry.name) or stat.S_ISDIR(facts.st_mode)):
                     slash = "/" if stat.S_ISDIR(facts.st_mode) else ""
                     found.append((entry.name + slash, entry.name, facts))
     except FileNotFoundError:

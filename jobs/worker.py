@@ -7,7 +7,8 @@ lives on for the next one.
 import hashlib
 import logging
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,8 @@ import torch
 
 from jobs.config import Device, Recipe
 from jobs.dispatch import STORE_ERROR, Outcome
-from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError
-from jobs.meter import Progress
+from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError, TooManyFailed
+from jobs.meter import Meter, Progress
 from jobs.pipeline import Bench
 from jobs.places import open_store
 from jobs.plan import Task
@@ -58,6 +59,15 @@ class WorkerSpec:
     recipe: Recipe
     device: Device
     threads: int
+    max_failed: float
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A worker as it is at one moment: its totals, and those of each attempt by shard and number."""
+
+    total: Progress = Progress()
+    attempts: Mapping[tuple[str, int], Progress] = field(default_factory=dict)
 
 
 class Worker:
@@ -86,26 +96,44 @@ class Worker:
             self._bench,
             spec.recipe,
             str(cleaner.device),
+            max_failed=spec.max_failed,
         )
+        self._attempts: dict[tuple[str, int], Meter] = {}
 
-    def progress(self) -> Progress:
-        """What this process has done since it started."""
-        return self._bench.meter.now
+    def look(self) -> Sight:
+        """What this process has done since it started, and each attempt that it is at."""
+        attempts = {name: meter.now for name, meter in self._attempts.copy().items()}
+        return Sight(self._bench.meter.now, attempts)
 
     def clean(self, task: Task) -> Outcome:
         """Make one attempt; never raises."""
+        name = (task.shard.key, task.attempt)
+        meter = self._attempts[name] = Meter(self._bench.meter)
         try:
-            commit = clean_shard(task, self._shop)
-        except SourceChanged as error:
-            return Outcome("changed", code="source_changed", message=str(error))
-        except (InputError, DestinationFull, DeviceError) as error:
-            return Outcome("fatal", message=str(error), exit_code=getattr(error, "exit_code", 1))
-        except StoreError as error:
-            return Outcome("store", code=STORE_ERROR, message=str(error))
+            return self._clean(task, meter)
+        finally:
+            del self._attempts[name]
+
+    def _clean(self, task: Task, meter: Meter) -> Outcome:
+        try:
+            commit = clean_shard(task, self._shop, meter)
         except Exception as error:  # the actor boundary: a bug must cost one shard, not the job
-            log.exception("attempt %d at %s failed", task.attempt, task.shard.key)
-            text = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            return Outcome("failed", code=type(error).__name__, message=f"{type(error).__name__}: {text}")
+            return _outcome_of(error, task)
         if commit is None:
             return Outcome("lost", code="lost", message="another attempt has this shard")
         return Outcome("done", commit)
+
+
+def _outcome_of(error: Exception, task: Task) -> Outcome:
+    match error:
+        case SourceChanged():
+            return Outcome("changed", code="source_changed", message=str(error))
+        case InputError() | DestinationFull() | DeviceError():
+            return Outcome("fatal", message=str(error), exit_code=getattr(error, "exit_code", 1))
+        case StoreError():
+            return Outcome("store", code=STORE_ERROR, message=str(error))
+        case TooManyFailed():
+            return Outcome("failed", code="too_many_failed", message=str(error))
+    log.error("attempt %d at %s failed", task.attempt, task.shard.key, exc_info=error)
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return Outcome("failed", code=type(error).__name__, message=f"{type(error).__name__}: {text}")

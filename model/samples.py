@@ -21,7 +21,7 @@ COLOUR_SHARE = 0.25
 _PAIRS = {"as they are": 0.35, "on other paper": 0.4}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = 0.7
-"""The share of grey truths among pairs, where there are both kinds: each of their pixels teaches exact tones."""
+"""The share of grey truths among pairs, where there are both kinds: their pixels teach exact tones."""
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,9 @@ def wait_for_end(family: list[tuple[int, str]], seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def kill_workers(pid: int | None = None) -> int:
-    """Send SIGKILL to all cleaners below a process (this one by default); how many there were."""
-    workers = [
-        child for child, command in descendants(pid or os.getpid()) if command.startswith("ray::Worker")
-    ]
+def signal_workers(pid: int, number: signal.Signals) -> list[int]:
+    """Send a signal to all cleaners below a process; their pids."""
+    workers = [child for child, command in descendants(pid) if command.startswith("ray::Worker")]
     for worker in workers:
-        os.kill(worker, signal.SIGKILL)
-    return len(workers)
+        os.kill(worker, number)
+    return workers

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -29,15 +28,32 @@ class NoServer(RuntimeError):
     """There is no server binary for this machine, or not the one that is known."""
 
 
-@dataclass(frozen=True)
 class S3Server:
-    """Where the server listens; its bucket is there."""
+    """A server that listens, with its bucket there."""
 
-    port: int
+    def __init__(self, weed: str, home: Path, port: int) -> None:
+        self.port = port
+        self._weed, self._home = weed, home
+        self._process = _start(weed, home, port)
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def wait(self) -> None:
+        """Wait until it takes a put; raises RuntimeError."""
+        _wait_for_a_put(self._process, self._home)
+
+    def kill(self) -> None:
+        """End it at once; by pid. SIGTERM would take seconds."""
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self) -> None:
+        """Kill it, and start it again on what it had made durable."""
+        self.kill()
+        self._process = _start(self._weed, self._home, self.port)
+        self.wait()
 
 
 def _is_free(port: int) -> bool:
@@ -109,11 +125,10 @@ def serve_s3(home: Path) -> Iterator[S3Server]:
     with patch.dict(os.environ, settings):
         os.environ.pop("AWS_PROFILE", None)
         s3_client._made.cache_clear()
-        server = _start(weed, home, base)
+        server = S3Server(weed, home, base)
         try:
-            _wait_for_a_put(server, home)
-            yield S3Server(base)
-        finally:
-            server.kill()  # by pid; SIGTERM would take seconds, and nothing here is to be kept
             server.wait()
+            yield server
+        finally:
+            server.kill()
             s3_client._made.cache_clear()

@@ -185,7 +185,7 @@ def the_shard(source: Store) -> Shard:
 
 
 def task_of(shard: Shard, number: int = 1, attempt: int = 1, run_id: str = "run-1") -> Task:
-    return Task(shard, shard.work_key(RECIPE), number, attempt, run_id)
+    return Task(shard, shard.work_key(RECIPE.fingerprint), number, attempt, run_id)
 
 
 def report_rows(destination: Store, shard: Shard) -> list[dict[str, object]]:

@@ -1,18 +1,25 @@
 """The whole job on a real Ray, between folders and a real S3 server."""
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
 
 from jobs import api
+from jobs.config import CleanOptions
 from jobs.demo import make_archive
 from jobs.errors import InputError, LeaseHeld
 from jobs.lease import acquire
 from jobs.places import open_store
+from jobs.runs import last_runs
 from jobs.store import LEDGER, Store
-from model.weights import SHIPPED
-from tests.processes import kill_workers
+from model.autoencoder import Autoencoder, AutoencoderConfig
+from model.weights import SHIPPED, save_weights
+from tests.processes import is_alive, signal_workers
 from tests.samples import digests
 
 if not SHIPPED.exists():
@@ -87,6 +94,44 @@ def test_what_is_new_or_changed_is_done_and_nothing_else(
     assert (destination / "letters.tar").read_bytes() == (source / "letters.tar").read_bytes()
 
 
+def test_resume_goes_on_with_what_was_recorded(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    source, destination, weights = tmp_path / "source", tmp_path / "cleaned", tmp_path / "w.safetensors"
+    make_archive(source, dpi=50)
+    weights.write_bytes(SHIPPED.read_bytes())
+    api.clean(str(source), str(destination), CleanOptions(model=weights, max_attempts=2))
+    weights.unlink()  # the destination keeps them
+    (source / "new.tar").write_bytes((source / "letters.tar").read_bytes())
+    summary = api.resume(str(destination))
+    assert (summary.shards, summary.done_before) == (1, 3)
+    runs = last_runs(open_store(str(destination)), 9)
+    assert [run.options["max_attempts"] for run in runs] == [2, 2]
+    assert (destination / "new.tar").read_bytes() == (destination / "letters.tar").read_bytes()
+    assert api.verify(str(destination)).problems == ()
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pumice clean SRC"):
+        api.resume(str(tmp_path / "cleaned"))
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_other_weights_redo_nothing_unless_asked(archive: Path, tmp_path: Path, ray_session: None) -> None:
+    destination, weights = str(tmp_path / "cleaned"), tmp_path / "w.safetensors"
+    api.clean(str(archive), destination)
+    save_weights(Autoencoder(AutoencoderConfig()), weights)
+    kept = api.clean(str(archive), destination, CleanOptions(model=weights))
+    assert (kept.shards, kept.done_before, kept.kept) == (0, 3, 3)
+    redo = CleanOptions(model=weights, recipe_changed="redo")
+    assert api.plan(str(archive), destination, redo).numbers == {
+        "letters.tar": 1,
+        "loose/*": 1,
+        "minutes.zip": 1,
+    }
+    assert api.clean(str(archive), destination, redo).shards == 3
+    assert [one.shards for one in api.status(destination).recipes] == [3]
+    assert api.verify(destination).problems == ()
+
+
 @pytest.mark.parametrize("way", ["s3-s3", "local-s3", "s3-local"])
 def test_places_of_all_kinds_give_the_same_bytes(
     way: str, archive: Path, undisturbed: dict[str, str], s3_url: str, tmp_path: Path, ray_session: None
@@ -140,23 +185,41 @@ def test_a_missing_source_leaves_no_destination(tmp_path: Path) -> None:
     assert not (tmp_path / "cleaned").exists()
 
 
+class Striker(api.Silent):
+    """Sends a signal to all cleaners, in the moment in which the first of them has claimed a shard."""
+
+    def __init__(self, destination: Path, number: signal.Signals) -> None:
+        self.struck: list[int] = []
+        self._claims, self._number = destination / LEDGER / "claims", number
+        self._thread = threading.Thread(target=self._strike)
+
+    def planned(self, plan: api.Plan) -> None:
+        self._thread.start()
+
+    def _strike(self) -> None:
+        while not list(self._claims.glob("*/*/a*.json")):
+            time.sleep(0.002)
+        self.struck = signal_workers(os.getpid(), self._number)
+
+
 def test_a_cleaner_that_dies_costs_one_attempt(
     archive: Path, undisturbed: dict[str, str], tmp_path: Path, ray_session: None
 ) -> None:
-    killer = Killer()
-    summary = api.clean(str(archive), str(tmp_path / "cleaned"), watcher=killer)
-    assert killer.killed
+    striker = Striker(tmp_path / "cleaned", signal.SIGKILL)
+    summary = api.clean(str(archive), str(tmp_path / "cleaned"), watcher=striker)
+    assert striker.struck
     assert summary.shards == 3 and not summary.quarantined
     assert digests(open_store(str(tmp_path / "cleaned"))) == undisturbed
     assert not list((tmp_path / "cleaned").rglob(".pumice-*"))
 
 
-class Killer(api.Silent):
-    """Sends SIGKILL to the cleaner as soon as it has done a page."""
-
-    def __init__(self) -> None:
-        self.killed = False
-
-    def progressed(self, progress: object) -> None:
-        if not self.killed and getattr(progress, "pages", 0) > 0:
-            self.killed = kill_workers() > 0
+def test_a_cleaner_that_hangs_is_ended_and_costs_one_attempt(
+    archive: Path, undisturbed: dict[str, str], tmp_path: Path, ray_session: None
+) -> None:
+    striker = Striker(tmp_path / "cleaned", signal.SIGSTOP)
+    options = CleanOptions(shard_timeout=20)
+    summary = api.clean(str(archive), str(tmp_path / "cleaned"), options, striker)
+    assert striker.struck and not any(is_alive(pid) for pid in striker.struck)
+    assert summary.shards == 3 and not summary.quarantined
+    assert digests(open_store(str(tmp_path / "cleaned"))) == undisturbed
+    assert not list((tmp_path / "cleaned").rglob(".pumice-*"))

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jobs import api
 from jobs.demo import make_archive
 from jobs.places import open_store
 from jobs.store import LEDGER
@@ -159,18 +161,49 @@ def test_s3_faults_are_one_sentence(archive: Path, s3_url: str) -> None:
     is_refused(["clean", str(archive), s3_url], "AWS_ENDPOINT_URL", AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
 
-def test_an_interrupt_exits_130_and_the_next_run_goes_on(archive: Path, tmp_path: Path) -> None:
-    destination = tmp_path / "cleaned"
-    run = begin(archive, destination)
+def test_an_interrupt_lets_what_is_in_work_end_and_the_next_run_goes_on_at_once(
+    archive: Path, tmp_path: Path
+) -> None:
+    source, destination = tmp_path / "source", tmp_path / "cleaned"
+    shutil.copytree(archive, source)
+    for number in range(12):  # more than can be in work at once
+        shutil.copy(archive / "letters.tar", source / f"letters-{number}.tar")
+    run = begin(source, destination)
     wait_for(lambda: list(destination.glob(f"{LEDGER}/claims/*/*/a*.json")))
     run.send_signal(signal.SIGTERM)
-    _, told = run.communicate(timeout=60)
+    _, told = run.communicate(timeout=120)
     assert run.returncode == 130, told
     assert "Interrupted" in told and "Traceback" not in told
+    claims = [path for path in destination.glob(f"{LEDGER}/claims/*/*/*.json")]
+    claimed, ended = (
+        {p.name.partition(".")[0] for p in claims if ("failed" in p.name) is f} for f in (False, True)
+    )
+    assert claimed == ended, "an attempt was neither finished nor released"
+    status = api.status(str(destination))
+    assert status.holder is None and status.runs[0].exit_code == 130
     # 3 or 0: the shard with the broken page may have been done before the interrupt.
-    assert pumice("clean", str(archive), str(destination)).returncode in (0, 3)
-    assert digests(open_store(str(destination))).keys() == digests(open_store(str(archive))).keys()
-    assert pumice("clean", str(archive), str(destination)).stdout == "Nothing to do: 3 shards are done.\n"
+    assert pumice("clean", str(source), str(destination)).returncode in (0, 3)
+    assert digests(open_store(str(destination))).keys() == digests(open_store(str(source))).keys()
+    assert pumice("clean", str(source), str(destination)).stdout == "Nothing to do: 15 shards are done.\n"
+
+
+def test_what_looks_after_a_destination(archive: Path, tmp_path: Path) -> None:
+    destination = str(tmp_path / "cleaned")
+    is_refused(["resume", destination], "No run was made")
+    pumice("clean", str(archive), destination)
+    told = pumice("status", destination)
+    assert told.returncode == 0 and "3 shards done, 0 left" in told.stdout and "Nobody holds" in told.stdout
+    assert pumice("resume", destination).stdout == "Nothing to do: 3 shards are done.\n"
+    told = pumice("verify", destination)
+    assert told.returncode == 0 and "3 shards with 9 pages" in told.stdout and "0 problems" in told.stdout
+    (tmp_path / "cleaned" / "letters.tar").write_bytes(b"")
+    told = pumice("verify", destination)
+    assert told.returncode == 3 and "letters.tar: letters.tar has 0 bytes" in told.stdout
+    (tmp_path / "cleaned" / ".pumice-dead.part").write_bytes(b"half")
+    os.utime(tmp_path / "cleaned" / ".pumice-dead.part", (0, 0))
+    assert "--delete removes them" in pumice("gc", destination).stdout
+    assert "1 objects removed" in pumice("gc", destination, "--delete").stdout
+    assert pumice("gc", destination).stdout == "Nothing to remove.\n"
 
 
 def begin(source: Path, destination: Path) -> "subprocess.Popen[str]":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.dispatch import STORE_ERRORS_IN_A_ROW, UNSEEN_WEIGHT, Dispatch, Fatal, Outcome
+from jobs.dispatch import CRASHED_BESIDE, STORE_ERRORS_IN_A_ROW, UNSEEN_WEIGHT, Dispatch, Fatal, Outcome
 from jobs.errors import StoreError
 from jobs.ledger import Ledger
 from jobs.places import open_store
@@ -24,7 +24,9 @@ def shard(name: str = "box.tar", size: int = 10) -> Shard:
 
 def planned(ledger: Ledger, *shards: Shard, attempts: int = 3) -> Dispatch:
     dispatch = Dispatch(ledger, "run", attempts)
-    dispatch.plan([(one, "work") for one in shards or (shard(),)], ledger.commits(), ledger.claims())
+    numbers = {key: commit.number for key, commit in ledger.commits().items()}
+    works = [(one, "work") for one in shards or (shard(),)]
+    dispatch.plan(works, numbers, ledger.claims(), ledger.quarantined())
     return dispatch
 
 
@@ -57,7 +59,7 @@ def test_a_shard_that_kills_its_workers_is_tried_and_then_quarantined(ledger: Le
     for attempt in (1, 2, 3):
         task = take(dispatch)
         assert task.attempt == attempt and ledger.claim(claim(task))
-        dispatch.crashed(task, "it died")
+        dispatch.crashed(task, "worker_died", "it died")
     assert dispatch.next_task() is None
     assert dispatch.tally.quarantined == [("box.tar", "it died")]
     assert ledger.quarantined()[shard_id("box.tar"), "work"].attempts == 3
@@ -68,12 +70,12 @@ def test_seen_attempts_of_dead_runs_count(ledger: Ledger) -> None:
     for _ in (1, 2):
         task = take(first)
         ledger.claim(claim(task))
-        first.crashed(task, "it died")
+        first.crashed(task, "worker_died", "it died")
     again = planned(ledger)
     task = take(again)
     assert task.attempt == 3
     ledger.claim(claim(task))
-    again.crashed(task, "it died again")
+    again.crashed(task, "worker_died", "it died again")
     assert again.tally.quarantined
     assert not planned(ledger).waiting
 
@@ -94,7 +96,7 @@ def test_a_worker_that_died_after_its_commit_has_done_its_work(ledger: Ledger) -
     task = take(dispatch)
     ledger.claim(claim(task))
     assert ledger.commit(commit(task))
-    dispatch.crashed(task, "it died")
+    dispatch.crashed(task, "worker_died", "it died")
     assert [one.shard for one in dispatch.tally.commits] == ["box.tar"]
     assert dispatch.next_task() is None and not ledger.claims()
 
@@ -127,3 +129,66 @@ def test_what_no_shard_can_survive_ends_the_run_with_its_own_code(ledger: Ledger
     with pytest.raises(Fatal, match="full") as raised:
         dispatch.finished(take(dispatch), Outcome("fatal", message="full", exit_code=2))
     assert raised.value.exit_code == 2
+
+
+def test_a_retried_shard_has_a_fresh_count_and_new_attempts(ledger: Ledger) -> None:
+    dispatch = planned(ledger)
+    for _ in (1, 2, 3):
+        task = take(dispatch)
+        ledger.claim(claim(task))
+        dispatch.crashed(task, "worker_died", "it died")
+    assert planned(ledger).tally.quarantined and not planned(ledger).waiting
+    ledger.retry_quarantined()
+    again = planned(ledger)
+    for attempt in (4, 5, 6):
+        task = take(again)
+        assert task.attempt == attempt and ledger.claim(claim(task))
+        again.crashed(task, "worker_died", "it died again")
+    assert again.tally.quarantined == [("box.tar", "it died again")]
+    assert ledger.quarantined()[shard_id("box.tar"), "work"].retried is False
+    assert not planned(ledger).waiting
+
+
+def test_a_neighbour_of_what_kills_workers_is_never_quarantined(ledger: Ledger) -> None:
+    for most in (1, 3):
+        dispatch = planned(ledger, shard(f"{most}-bad"), shard(f"{most}-good"), attempts=most)
+        tasks = [take(dispatch), take(dispatch)]
+        for task in tasks:
+            ledger.claim(claim(task))
+            dispatch.crashed(task, CRASHED_BESIDE, "it died")
+        bad, good = sorted((take(dispatch), take(dispatch)), key=lambda task: task.shard.key)
+        assert bad.alone and good.alone and not dispatch.tally.quarantined
+        dispatch.finished(good, Outcome("done", commit(good)))
+        for attempts in range(2, most + 2):
+            ledger.claim(claim(bad))
+            dispatch.crashed(bad, "worker_died", "it died alone")
+            if attempts >= max(2, most):
+                break
+            bad = take(dispatch)
+        assert dispatch.tally.quarantined == [(f"{most}-bad", "it died alone")]
+        assert bad.attempt == max(2, most) and not dispatch.waiting
+
+
+def test_what_may_kill_workers_is_tried_alone_by_the_next_run_too(ledger: Ledger) -> None:
+    dispatch = planned(ledger, attempts=1)
+    task = take(dispatch)
+    ledger.claim(claim(task))
+    dispatch.crashed(task, CRASHED_BESIDE, "it died")
+    again = take(planned(ledger, attempts=1))
+    assert again.alone and again.attempt == 2
+    assert not take(planned(ledger, shard("other.tar"))).alone
+
+
+def test_a_released_attempt_counts_for_nothing(ledger: Ledger) -> None:
+    for attempt in range(1, UNSEEN_WEIGHT * 4):
+        dispatch = planned(ledger, attempts=1)
+        task = take(dispatch)
+        assert task.attempt == attempt
+        ledger.claim(claim(task))
+        dispatch.released(task)
+
+
+def test_too_many_failed_pages_are_an_attempt_that_counts(ledger: Ledger) -> None:
+    dispatch = planned(ledger, attempts=1)
+    dispatch.finished(take(dispatch), Outcome("failed", code="too_many_failed", message="12 of 12 failed"))
+    assert dispatch.tally.quarantined == [("box.tar", "12 of 12 failed")]

@@ -10,7 +10,7 @@ EDGES = {
     "ray": {"cluster.py", "feed.py"},
     "boto3": {"s3_client.py"},
     "botocore": {"s3_client.py", "s3_io.py", "store_s3.py"},
-    "typer": {"cli.py", "cli_evaluate.py", "cli_model.py"},
+    "typer": {"cli.py", "cli_evaluate.py", "cli_ledger.py", "cli_model.py"},
 }
 
 

@@ -50,7 +50,7 @@ def numbers(store: Store) -> list[str]:
 
 def far_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on this process is on another machine than it was."""
-    monkeypatch.setattr(lease, "_boot_id", lambda: "another boot")
+    monkeypatch.setattr(lease, "boot_id", lambda: "another boot")
 
 
 def test_a_released_lease_is_free_at_once(place: Store) -> None:
@@ -103,7 +103,7 @@ def test_a_living_process_holds_and_a_killed_one_does_not(
 
 def test_a_reused_pid_is_not_its_former_owner(place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     acquire(place, "run-1")
-    monkeypatch.setattr(lease, "_pid_start", lambda pid: "another start")
+    monkeypatch.setattr(lease, "pid_start", lambda pid: "another start")
     acquire(place, "run-2")
     assert record(place, 2).run_id == "run-2"
 

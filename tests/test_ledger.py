@@ -1,5 +1,6 @@
 """The ledger, with every crash and every zombie that its rules are for, on both kinds of place."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -158,14 +159,21 @@ class CrashingStore:
     """Dies at the n-th change it is asked for, as a process does."""
 
     def __init__(self, store: Store, changes: int) -> None:
-        self._store, self._left = store, changes
+        self._store, self._left, self._lock = store, changes, threading.Lock()
 
     def __getattr__(self, name: str) -> object:
-        if name in ("create", "put", "delete", "publish", "discard", "discard_attempt"):
-            if self._left == 0:
-                raise Crash
-            self._left -= 1
-        return getattr(self._store, name)
+        method = getattr(self._store, name)
+        if name not in ("create", "put", "delete", "publish", "discard", "discard_attempt"):
+            return method
+
+        def change(*arguments: object) -> object:
+            with self._lock:
+                self._left -= 1
+                if self._left < 0:
+                    raise Crash
+            return method(*arguments)
+
+        return change
 
 
 def test_a_crash_at_any_step_after_the_commit_is_healed(place: Store) -> None:

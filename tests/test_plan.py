@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.config import Recipe
+from jobs.heads import Heads
 from jobs.plan import GROUP, Plan, Shard, find_shards, make_plan
 from jobs.records import Commit
 from jobs.store import ObjectInfo, Store
@@ -27,7 +28,7 @@ def shards_of(keys: list[str]) -> list[Shard]:
 
 def commit_of(shard: Shard, recipe: Recipe = RECIPE) -> Commit:
     return Commit(
-        shard=shard.key, number=1, work=shard.work_key(recipe), run_id="run", attempt=1,
+        shard=shard.key, number=1, work=shard.work_key(recipe.fingerprint), run_id="run", attempt=1,
         recipe=recipe.fingerprint, source=shard.objects, staged=(), members=1, pages=1, cleaned=1,
         passed_through=0, failed=0, bytes_in=1, bytes_out=1, pixels=1, damaged=None, committed_at="", host="",
     )  # fmt: skip
@@ -88,25 +89,63 @@ def test_groups_are_of_a_good_size_and_a_new_file_changes_one_of_them() -> None:
 )
 def test_a_work_key_tells_contents_apart(other: Shard) -> None:
     shard = Shard("a.zip", "zip", (ObjectInfo("a.zip", 3, "v1"),))
-    assert shard.work_key(RECIPE) == replace(shard).work_key(Recipe("weights"))
-    assert other.work_key(RECIPE) != shard.work_key(RECIPE)
-    assert shard.work_key(Recipe("other weights")) != shard.work_key(RECIPE)
-    assert Shard("\udce9", "zip", shard.objects).work_key(RECIPE)
+    assert shard.work_key(RECIPE.fingerprint) == replace(shard).work_key(Recipe("weights").fingerprint)
+    assert other.work_key(RECIPE.fingerprint) != shard.work_key(RECIPE.fingerprint)
+    assert shard.work_key(Recipe("other weights").fingerprint) != shard.work_key(RECIPE.fingerprint)
+    assert Shard("\udce9", "zip", shard.objects).work_key(RECIPE.fingerprint)
+
+
+def planned(
+    shards: list[Shard], commits: list[Commit], recipe: Recipe = RECIPE, others: tuple[Recipe, ...] = ()
+) -> Plan:
+    return make_plan(shards, Heads.of(commits), recipe.fingerprint, [other.fingerprint for other in others])
 
 
 def test_what_is_committed_is_done_until_it_changes() -> None:
     one, two, three = shards_of(["c.tar", "a.tar", "b.tar"])
-    commits = {shard.key: commit_of(shard) for shard in (one, two, three)}
-    assert make_plan([one, two, three], commits, RECIPE) == Plan((), 3, ())
-    assert make_plan([one, two, three], {}, RECIPE) == Plan((two, three, one), 0, ())
-    assert make_plan([one, two, three], commits, Recipe("new")).done == 0
+    commits = [commit_of(shard) for shard in (one, two, three)]
+    assert planned([one, two, three], commits) == Plan((), 3, ())
+    assert planned([one, two, three], []) == Plan((two, three, one), 0, ())
     changed = replace(one, objects=(replace(one.objects[0], version="v2"),))
-    plan = make_plan([changed, two], commits, RECIPE)
-    assert plan == Plan((changed,), 1, ("b.tar",))
+    plan = planned([changed, two], commits)
+    assert plan == Plan((changed,), 1, ("b.tar",), numbers={"c.tar": 1})
     assert plan.size == 3
+
+
+def test_another_recipes_results_are_kept_where_they_are_as_good() -> None:
+    old, new = Recipe("old weights"), Recipe("new weights")
+    one, two, three = shards_of(["a.tar", "b.tar", "c.tar"])
+    commits = [commit_of(one, old), commit_of(two, new), commit_of(three, old)]
+    changed = replace(three, objects=(replace(three.objects[0], version="v2"),))
+    redone = planned([one, two, changed], commits, new)
+    assert redone == Plan((one, changed), 1, (), numbers={"a.tar": 1, "c.tar": 1})
+    assert planned([one, two, changed], commits, new, (old,)) == Plan(
+        (changed,), 2, (), kept=1, numbers={"c.tar": 1}
+    )
 
 
 def test_a_voided_commit_is_none() -> None:
     here, gone = shards_of(["a.tar", "b.tar"])
-    commits = {shard.key: replace(commit_of(shard), work="") for shard in (here, gone)}
-    assert make_plan([here], commits, RECIPE) == Plan((here,), 0, ())
+    commits = [replace(commit_of(shard), work="", number=2) for shard in (here, gone)]
+    assert planned([here], commits) == Plan((here,), 0, (), numbers={"a.tar": 2})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_the_plan_is_an_anti_join(data: st.DataObject) -> None:
+    shards = [Shard(f"{n}.tar", "tar", (ObjectInfo(f"{n}.tar", 3, "v1"),)) for n in range(30)]
+    states = data.draw(
+        st.lists(st.sampled_from(["new", "done", "changed", "gone"]), min_size=30, max_size=30)
+    )
+    by = {state: [one for one, its in zip(shards, states, strict=True) if its == state] for state in states}
+    commits = [commit_of(shard) for state in ("done", "gone") for shard in by.get(state, [])]
+    commits += [replace(commit_of(shard), work="0" * 31 + "x") for shard in by.get("changed", [])]
+    plan = planned(
+        [one for one in shards if one not in by.get("gone", [])], data.draw(st.permutations(commits))
+    )
+    assert {shard.key for shard in plan.todo} == {
+        one.key for one in by.get("new", []) + by.get("changed", [])
+    }
+    assert plan.done == len(by.get("done", []))
+    assert set(plan.gone) == {one.key for one in by.get("gone", [])}
+    assert plan.numbers == {one.key: 1 for one in by.get("changed", [])}

@@ -4,18 +4,19 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobs.archive import kind_of
 from jobs.config import Limits
-from jobs.errors import DestinationFull, PumiceError, SourceChanged, StoreError
+from jobs.errors import DestinationFull, PumiceError, SourceChanged, StoreError, TooManyFailed
 from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import find_shards
 from jobs.records import Claim
-from jobs.shard import clean_shard, report_key
+from jobs.shard import MANY, clean_shard, report_key
 from jobs.store import LEDGER, Staged, Store, Upload
 from jobs.store_local import LocalStore
 from tests.samples import (
@@ -141,7 +142,7 @@ def test_a_damaged_archive_is_mirrored_as_it_is(
     assert data_of(destination, name) == data
     statuses = [row["status"] for row in report_rows(destination, the_shard(source))]
     assert statuses == ["passed_through"] * (4 if name == "a.tar" else 0) + ["failed"]
-    assert len(everything(destination)) == 3  # the mirror, the report, the commit
+    assert len(everything(destination)) == 4  # the mirror, the report, the commit, the journal's entry
 
 
 def test_the_same_bytes_whatever_the_threads(source: LocalStore, tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_a_lost_race_leaves_the_winner_alone(source: LocalStore, destination: Lo
         assert clean_shard(task_of(shard), shop) is None
     assert Ledger(destination).commits()[shard.key].run_id == "run-2"
     assert {row["run_id"] for row in report_rows(destination, shard)} == {"run-2"}
-    assert len(everything(destination)) == 3
+    assert len(everything(destination)) == 4
     assert Ledger(destination).claims() == {}
 
 
@@ -254,6 +255,28 @@ def test_a_source_that_is_gone_leaves_nothing(source: LocalStore, destination: L
     with workshop(source, destination) as shop, pytest.raises(SourceChanged):
         clean_shard(task_of(shard), shop)
     assert everything(destination) == []
+
+
+def test_a_shard_of_which_most_pages_fail_is_an_attempt_that_failed(
+    source: LocalStore, destination: LocalStore
+) -> None:
+    broken = [Item(f"{n}.jpg", b"no image") for n in range(MANY)]
+    fill(source, {"a.tar": archive("tar", [*FOUR, *broken])})
+    with workshop(source, destination) as shop:
+        with pytest.raises(TooManyFailed, match=r"10 of 14 pages failed.*--max-failed-pages"):
+            clean_shard(task_of(the_shard(source)), replace(shop, max_failed=0.5))
+        assert everything(destination) == []
+        assert clean_shard(task_of(the_shard(source), attempt=2), replace(shop, max_failed=10 / 14))
+
+
+@pytest.mark.parametrize("name", ["few.tar", "cut.tar"])
+def test_pages_that_are_few_or_of_a_damaged_archive_are_not_held_against_the_storage(
+    name: str, source: LocalStore, destination: LocalStore
+) -> None:
+    broken = [Item(f"{n}.jpg", b"no image") for n in range(MANY - 1 if name == "few.tar" else MANY)]
+    fill(source, {name: archive("tar", broken) if name == "few.tar" else endless_tar(broken)})
+    with workshop(source, destination) as shop:
+        assert clean_shard(task_of(the_shard(source)), replace(shop, max_failed=0))
 
 
 class _Filling:

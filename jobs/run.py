@@ -1,0 +1,200 @@
+"""One run: take the lease, see what is left, have it done, and say what came of it."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from jobs.commit_log import COMPACT_AT
+from jobs.config import CleanOptions, Recipe
+from jobs.dispatch import Dispatch, Tally
+from jobs.errors import LeaseHeld
+from jobs.heads import Heads
+from jobs.lease import Lease, acquire
+from jobs.ledger import Ledger
+from jobs.meter import Progress
+from jobs.plan import Plan, find_shards, make_plan
+from jobs.runs import logged
+from jobs.store import Store
+from jobs.worker import WorkerSpec, weights_key
+
+
+class Watcher(Protocol):
+    """Is told how a run goes on."""
+
+    def planned(self, plan: Plan) -> None:
+        """What there is to do; once, before anything is done."""
+
+    def progressed(self, progress: Progress) -> None:
+        """How far it is, about twice a second."""
+
+
+class Silent:
+    """A watcher that ignores what it is told."""
+
+    def planned(self, plan: Plan) -> None:
+        """Do nothing."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        run_id: names it in the ledger and in the report.
+        shards: shards committed by this run; `done_before` were committed already, `kept` of them of
+            another recipe.
+        pages: their pages: cleaned + passed_through + failed.
+        quarantined: shards that are given up, with the reason.
+        unfinished: shards that the next run tries again, with the reason.
+        gone: committed shards that the source no longer has.
+        seconds: wall time.
+    """
+
+    run_id: str
+    shards: int
+    done_before: int
+    kept: int
+    pages: int
+    cleaned: int
+    passed_through: int
+    failed: int
+    damaged: int
+    pixels: int
+    bytes_in: int
+    bytes_out: int
+    quarantined: tuple[tuple[str, str], ...]
+    unfinished: tuple[tuple[str, str], ...]
+    gone: tuple[str, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 all is clean; 3 pages failed, or shards are quarantined or were left for the next run."""
+        return 3 if self.failed or self.quarantined or self.unfinished else 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be run: both places, the weights' bytes, the recipe they amount to, the options.
+
+    `retry_quarantined` gives what was given up a fresh count.
+    """
+
+    source: Store
+    destination: Store
+    weights: bytes
+    recipe: Recipe
+    options: CleanOptions
+    retry_quarantined: bool = False
+
+    def plan(self, heads: Heads) -> Plan:
+        """What there is to do; raises InputError, StoreError."""
+        keep = self.options.recipe_changed == "keep"
+        others = {one.recipe for one in heads.recipes()} - {self.recipe.fingerprint} if keep else ()
+        return make_plan(find_shards(self.source), heads, self.recipe.fingerprint, sorted(others))
+
+
+def new_run_id() -> str:
+    """A name that no other run has; names sort by time as far as clocks are right."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+def run(job: Job, watcher: Watcher) -> RunSummary:
+    """Do what is left of a job.
+
+    Raises:
+        InputError: a place or an option is wrong.
+        LeaseHeld: another run works on this destination.
+        StoreError: a place broke; what is committed stays, the next run does the rest.
+    """
+    begun = time.monotonic()
+    to, options = job.destination, job.options
+    next(
+        iter(job.source.list()), None
+    )  # a source that is not there must not leave a trace in the destination
+    to.probe()
+    run_id = new_run_id()
+    with (
+        acquire(to, run_id) as lease,
+        logged(to, run_id, lease.number, job.source.url, job.recipe, options) as log,
+    ):
+        ledger = Ledger(to)
+        if to.stat(weights_key(job.recipe)) is None:
+            to.create(weights_key(job.recipe), job.weights)
+        ledger.roll_forward()
+        if job.retry_quarantined:
+            ledger.retry_quarantined()
+        plan = job.plan(ledger.compact())
+        dispatch = _dispatch(plan, ledger, job, run_id)
+        watcher.planned(plan)
+        if dispatch.waiting:
+            _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, ledger))
+            ledger.compact()
+        summary = _summary(run_id, plan, dispatch.tally, time.monotonic() - begun)
+        log.ended(summary.exit_code, "", summary.shards, summary.pages, summary.failed)
+    return summary
+
+
+def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:
+    dispatch = Dispatch(ledger, run_id, job.options.max_attempts)
+    if plan.todo:
+        works = [(shard, shard.work_key(job.recipe.fingerprint)) for shard in plan.todo]
+        dispatch.plan(works, plan.numbers, ledger.claims(), ledger.quarantined())
+    return dispatch
+
+
+def _work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
+    from jobs.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
+
+    options = job.options
+    spec = WorkerSpec(
+        job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages
+    )
+    with Cluster(options) as cluster:
+        cluster.run(dispatch, spec, plan.done + len(plan.todo), watch)
+
+
+def _guarded(
+    watcher: Watcher, lease: Lease, dispatch: Dispatch, ledger: Ledger
+) -> Callable[[Progress], None]:
+    """Pass progress on, keep the journal short, and stop as soon as another run has taken over."""
+    compacted = 0
+
+    def watch(progress: Progress) -> None:
+        nonlocal compacted
+        if lease.lost:
+            raise LeaseHeld("Another run took this destination over, because this one seemed dead.")
+        if len(dispatch.tally.commits) >= compacted + COMPACT_AT:
+            compacted = len(dispatch.tally.commits)
+            ledger.compact()
+        watcher.progressed(progress)
+
+    return watch
+
+
+def _summary(run_id: str, plan: Plan, tally: Tally, seconds: float) -> RunSummary:
+    commits = tally.commits
+    return RunSummary(
+        run_id=run_id,
+        shards=len(commits),
+        done_before=plan.done,
+        kept=plan.kept,
+        pages=sum(c.pages for c in commits),
+        cleaned=sum(c.cleaned for c in commits),
+        passed_through=sum(c.passed_through for c in commits),
+        failed=sum(c.failed for c in commits),
+        damaged=sum(c.damaged is not None for c in commits),
+        pixels=sum(c.pixels for c in commits),
+        bytes_in=sum(c.bytes_in for c in commits),
+        bytes_out=sum(c.bytes_out for c in commits),
+        quarantined=tuple(tally.quarantined),
+        unfinished=tuple(tally.unfinished),
+        gone=plan.gone,
+        seconds=seconds,
+    )

@@ -1,0 +1,39 @@
+"""A whole run without Ray, in this process: the real `run()`, lease and all, and one attempt after the other.
+
+So that a test can break it at any step of the protocol, in seconds and as often as it likes.
+"""
+
+from collections.abc import Callable
+from unittest.mock import patch
+
+from jobs import run as runs
+from jobs.config import CleanOptions
+from jobs.dispatch import Dispatch, Outcome
+from jobs.meter import Progress
+from jobs.plan import Plan
+from jobs.run import Job, RunSummary, Silent
+from jobs.shard import clean_shard
+from jobs.store import Store
+from jobs.worker import _outcome_of
+from tests.samples import RECIPE, workshop
+
+
+def work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
+    """What a cluster does, for one process."""
+    with workshop(job.source, job.destination) as shop:
+        while task := dispatch.next_task():
+            try:
+                commit = clean_shard(task, shop)
+            except Exception as error:  # noqa: BLE001 - as at the actor boundary
+                outcome = _outcome_of(error, task)
+            else:
+                outcome = Outcome("done", commit) if commit else Outcome("lost", code="lost", message="lost")
+            dispatch.finished(task, outcome)
+            watch(Progress())
+
+
+def run_serially(source: Store, destination: Store, options: CleanOptions | None = None) -> RunSummary:
+    """Make destination the cleaned mirror of source; raises as `run`."""
+    job = Job(source, destination, b"weights", RECIPE, options or CleanOptions())
+    with patch.object(runs, "_work", work), patch.object(runs, "COMPACT_AT", 2):
+        return runs.run(job, Silent())

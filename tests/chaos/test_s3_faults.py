@@ -1,0 +1,87 @@
+"""S3 behind a faulty proxy, and a server that is killed: the job ends right, or stops with one sentence."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from jobs import api, s3_client
+from jobs.errors import InputError, StoreError
+from jobs.gc import gc
+from jobs.ledger import Ledger
+from jobs.run import RunSummary
+from jobs.store import Store
+from jobs.store_s3 import S3Store
+from tests.chaos.proxy import FAULTS, FaultyProxy
+from tests.chaos.serial import run_serially
+from tests.s3_server import S3Server
+from tests.samples import Item, archive, digests, fill, png, tiff
+
+RUNS = 30
+SEED = int(os.environ.get("PUMICE_CHAOS_SEED", "1"))
+PAGES = [Item(f"{n}.png", png(n)) for n in range(3)]
+FILES = {
+    **{f"{number}/box.tar": archive("tar", PAGES) for number in range(3)},
+    "loose/a.png": png(3),
+    "loose/b.tif": tiff([4, 5]),
+}
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    one = FaultyProxy(s3_server.port, SEED)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{one.port}")
+    monkeypatch.setattr(s3_client, "READ_TIMEOUT_S", 2)
+    s3_client._made.cache_clear()
+    yield one
+    s3_client.client().close()
+    s3_client._made.cache_clear()
+    one.close()
+
+
+def until_done(source: Store, destination: Store) -> tuple[RunSummary, int]:
+    """Run as cron would, again and again; how often it stopped with a sentence."""
+    for stops in range(RUNS):
+        try:
+            summary = run_serially(source, destination)
+        except (StoreError, InputError) as error:
+            assert str(error).endswith(".") and "\n" not in str(error)
+            time.sleep(0.2)
+            continue
+        if not summary.unfinished:
+            return summary, stops
+    raise AssertionError("it never came to an end")
+
+
+def assert_right(source: Store, destination: Store, expected: dict[str, str]) -> None:
+    assert digests(destination) == expected
+    found = api.verify(destination.url)
+    assert found.problems == () and found.pages == 12 and found.compared == 4
+    Ledger(destination).roll_forward()  # what the last answer lost
+    gc(destination.url, delete=True, min_age_s=0)  # uploads whose beginning was not heard of
+    assert list(destination.leftovers()) == [] and Ledger(destination).claims() == {}
+    assert {commit.number for commit in Ledger(destination).each_commit()} == {1}
+    assert run_serially(source, destination).shards == 0
+
+
+@pytest.fixture
+def places(s3_url: str) -> tuple[Store, Store, dict[str, str]]:
+    source, destination, plain = (S3Store(f"{s3_url}/{name}") for name in ("source", "cleaned", "plain"))
+    fill(source, FILES)
+    run_serially(source, plain)
+    return source, destination, digests(plain)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", [*FAULTS, "all"])
+def test_faults_on_the_way(
+    fault: str, places: tuple[Store, Store, dict[str, str]], proxy: FaultyProxy
+) -> None:
+    source, destination, expected = places
+    proxy.faults = FAULTS if fault == "all" else (fault,)
+    proxy.rate = 0.04 if fault == "hang" else 0.15
+    until_done(source, destination)
+    assert sum(proxy.struck[one] for one in proxy.faults) >= 2
+    proxy.rate = 0
+    assert_right(source, destination, expected)

@@ -1,0 +1,194 @@
+"""What the loop does with cleaners that work, die, hang and are told to stop; Ray is played here.
+
+The real Ray stands behind tests/test_clean.py and tests/test_cli.py; here every order of events can be had.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+
+from jobs import feed
+from jobs.dispatch import Dispatch, Outcome
+from jobs.errors import Interrupted
+from jobs.feed import Cleaner, Feed
+from jobs.ledger import Ledger
+from jobs.meter import Progress
+from jobs.plan import Task
+from jobs.records import Claim, shard_id
+from jobs.stop import Stop
+from jobs.store_local import LocalStore
+from jobs.worker import Sight
+from tests.test_dispatch import commit, shard
+
+
+class Ref:
+    """An answer that is there, or comes when the actor dies."""
+
+    def __init__(self, value: object = None) -> None:
+        self.value = value
+
+
+class Actor:
+    """A cleaner that does with a task what `fate` says: an Outcome, None to hang, an error to die."""
+
+    def __init__(self, fate: Callable[[Task, "Actor"], object]) -> None:
+        self.open: dict[Ref, Task] = {}
+        self.seen: list[tuple[str, int, int]] = []
+        self._fate = fate
+        self.look = self.clean = self
+
+    def remote(self, task: Task | None = None) -> Ref:
+        if task is None:
+            attempts = {(one.shard.key, one.attempt): Progress() for one in self.open.values()}
+            return Ref(Sight(Progress(), attempts))
+        ref = Ref()
+        self.open[ref] = task
+        self.seen.append((task.shard.key, task.attempt, len(self.open)))
+        ref.value = self._fate(task, self)
+        if isinstance(ref.value, RayActorError):
+            self.die()
+        return ref
+
+    def die(self) -> None:
+        for ref in self.open:
+            ref.value = RayActorError()
+
+
+class PlayedRay:
+    """As much of Ray as the loop uses."""
+
+    def __init__(self, actors: Sequence[Actor]) -> None:
+        self._actors = actors
+        self.kills = 0
+
+    def wait(self, refs: list[Ref], num_returns: int, timeout: float) -> tuple[list[Ref], list[Ref]]:
+        ready = [ref for ref in refs if ref.value is not None]
+        return ready[:num_returns], ready[num_returns:]
+
+    def get(self, ref: Ref) -> object:
+        for actor in self._actors:
+            actor.open.pop(ref, None)
+        if isinstance(ref.value, RayActorError):
+            raise ref.value
+        return ref.value
+
+    def kill(self, actor: Actor, no_restart: bool) -> None:
+        assert not no_restart
+        self.kills += 1
+        actor.die()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(LocalStore(tmp_path / "cleaned"))
+
+
+def done(task: Task) -> Outcome:
+    return Outcome("done", commit(task))
+
+
+class Game:
+    """A loop over some shards and its end."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        patch: pytest.MonkeyPatch,
+        fate: Callable[[Task, Actor], object],
+        names: str,
+        timeout_s: float = 1000,
+    ) -> None:
+        self.dispatch = Dispatch(ledger, "run", 3)
+        self.dispatch.plan(
+            [(shard(name), "work") for name in names], {}, ledger.claims(), ledger.quarantined()
+        )
+        self.actor = Actor(self._claiming(ledger, fate))
+        self.ray = PlayedRay([self.actor])
+        self.stop = Stop()
+        patch.setattr(feed, "ray", self.ray)
+        patch.setattr(feed, "POLL_S", 0.01)
+        cleaner = Cleaner(self.actor)
+        self.feed = Feed([cleaner], self.dispatch, self._watch, self.stop, timeout_s)
+        self.loops = 0
+        self.stop_at = -1
+
+    def _claiming(self, ledger: Ledger, fate: Callable[[Task, Actor], object]) -> Any:
+        def claim(task: Task, actor: Actor) -> object:
+            ledger.claim(Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id))
+            return fate(task, actor)
+
+        return claim
+
+    def _watch(self, progress: Progress) -> None:
+        self.loops += 1
+        if self.loops == self.stop_at:
+            self.stop.ask()
+
+
+def test_all_is_done_with_two_in_flight(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = Game(ledger, monkeypatch, lambda task, _: done(task), "abcde")
+    game.feed.run()
+    assert sorted(one.shard for one in game.dispatch.tally.commits) == list("abcde")
+    assert max(count for _, _, count in game.actor.seen) == 2
+
+
+def test_what_may_kill_a_cleaner_is_tried_alone(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fate(task: Task, actor: Actor) -> object:
+        return RayActorError() if task.shard.key == "b" else done(task) if len(actor.open) == 1 else None
+
+    game = Game(ledger, monkeypatch, fate, "ab")
+    monkeypatch.setattr(
+        game.actor, "_fate", game._claiming(ledger, lambda t, a: fate(t, a) if t.alone else _pair(t))
+    )
+    game.feed.run()
+    assert [one.shard for one in game.dispatch.tally.commits] == ["a"]
+    assert [name for name, _ in game.dispatch.tally.quarantined] == ["b"]
+    assert all(count == 1 for _, attempt, count in game.actor.seen if attempt > 1)
+    codes = [state.failed[0] for state in ledger.claims()[shard_id("b"), "work"] if state.failed]
+    assert codes == ["worker_died_beside_others", "worker_died", "worker_died"]
+
+
+def _pair(task: Task) -> object:
+    """The first hangs until the second one kills the cleaner."""
+    return None if task.shard.key == "a" else RayActorError()
+
+
+def test_a_cleaner_whose_shard_makes_no_progress_is_killed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = Game(ledger, monkeypatch, lambda task, _: done(task) if task.attempt > 1 else None, "a", 0.2)
+    game.feed.run()
+    assert game.ray.kills == 1
+    assert [(one.shard, one.attempt) for one in game.dispatch.tally.commits] == [("a", 2)]
+
+
+def test_told_to_stop_nothing_new_begins_and_what_is_in_work_ends(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = Game(ledger, monkeypatch, lambda task, _: done(task), "abcdef")
+    game.stop_at = 2
+    with pytest.raises(Interrupted):
+        game.feed.run()
+    assert 2 <= len(game.dispatch.tally.commits) == len(game.actor.seen) < 6
+
+
+def test_what_does_not_end_in_time_is_released(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = Game(ledger, monkeypatch, lambda task, _: None, "abc")
+    monkeypatch.setattr("jobs.stop.GRACE_S", 0.05)
+    game.stop_at = 2
+    with pytest.raises(Interrupted):
+        game.feed.run()
+    states = [state for states in ledger.claims().values() for state in states]
+    assert [state.failed and state.failed[0] for state in states] == ["released", "released"]
+
+
+def test_a_second_signal_ends_the_waiting() -> None:
+    stop = Stop()
+    assert not stop.asked and not stop.due
+    stop.ask()
+    assert stop.asked and not stop.due
+    stop.ask()
+    assert stop.due
