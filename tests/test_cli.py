@@ -18,6 +18,7 @@ from jobs import api
 from jobs.demo import make_archive
 from jobs.places import open_store
 from jobs.store import LEDGER
+from model import networks
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.weights import SHIPPED, save_weights
 from tests.processes import descendants, wait_for_end
@@ -83,7 +84,7 @@ def test_weights_of_another_architecture(archive: Path, tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
     save_weights(Autoencoder(AutoencoderConfig(widths=(4, 4))), weights)
     data = weights.read_bytes()
-    weights.write_bytes(data.replace(b"pumice-gain-unet-1", b"pumice-gain-unet-0"))
+    weights.write_bytes(data.replace(networks.PUMICE.encode(), networks.PUMICE.encode()[:-1] + b"0"))
     is_refused(["clean", str(archive), str(tmp_path / "c"), "--model", str(weights)], "architecture")
 
 
