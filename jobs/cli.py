@@ -51,9 +51,7 @@ def clean(
     max_failed_pages: Annotated[
         float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
     ] = None,
-    recipe_changed: Annotated[
-        str | None, typer.Option(help="keep or redo results of other weights; keep if not given.")
-    ] = None,
+    recipe_changed: Annotated[str | None, typer.Option(help="keep (default) or redo old results.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""

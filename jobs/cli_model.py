@@ -69,16 +69,14 @@ def train_command(
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
     try:
         known, held = _read_pairs(pairs or [], hold_out_ or [])
-        rng = np.random.default_rng(seed)
-        pages = [page for folder in clean or [] for page in load_clean_pages(folder, rng, CLEAN_PAGES)]
-        pages += render_pages(rng, RENDERED_PAGES)
+        data = _patches(known, clean or [], seed)
         shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
         rate = FINE_TUNING_RATE if init else LEARNING_RATE
         config = TrainConfig(steps, seed, rate, patience=patience, network=shape)
         with _progress("training") as bar:
             task = bar.add_task("", total=steps, facts="")
             weights = train(
-                Patches(known, pages, seed), config, to, init, held,
+                data, config, to, init, held,
                 lambda step, loss: bar.update(task, completed=step, facts=f"loss {loss:.4f}"),
             )  # fmt: skip
         card = _card(weights, config, [*(pairs or []), *(clean or [])], init)
@@ -102,6 +100,12 @@ def _read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[
     if patterns and not held:
         raise InputError(f"--hold-out {' '.join(patterns)} matches none of the pairs: check the patterns")
     return known, held
+
+
+def _patches(known: Sequence[Pair], clean: Sequence[Path], seed: int) -> Patches:
+    rng = np.random.default_rng(seed)
+    pages = [page for folder in clean for page in load_clean_pages(folder, rng, CLEAN_PAGES)]
+    return Patches(known, pages + render_pages(rng, RENDERED_PAGES), seed)
 
 
 def _card(weights: Path, config: TrainConfig, folders: Sequence[Path], init: Path | None) -> dict[str, Any]:

@@ -58,12 +58,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     weights = out / "weights.safetensors"
-    if init and weights.exists() and weights.samefile(init):
-        raise TrainingFault(f"training would overwrite {init}, which it starts from: name another --out")
-    torch.manual_seed(config.seed)
-    model = load_weights(init).train() if init else build(config.network)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = Learner(model, config, device)
+    state = _learner(config, init, weights)
     first = state.restore(out / "checkpoint.pt")
     log = _Log(out / "log.jsonl", first)
     if not log.ended(config.patience):
@@ -75,6 +70,14 @@ def train(
                 break
     best = out / "best.safetensors"
     return save_weights(load_weights(best) if best.exists() else state.averaged(), weights)
+
+
+def _learner(config: TrainConfig, init: Path | None, result: Path) -> Learner:
+    if init and result.exists() and result.samefile(init):
+        raise TrainingFault(f"training would overwrite {init}, which it starts from: name another --out")
+    torch.manual_seed(config.seed)
+    model = load_weights(init).train() if init else build(config.network)
+    return Learner(model, config, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _checked(state: Learner, done: int, held: Sequence[Pair], out: Path, log: "_Log") -> bool:

@@ -34,6 +34,7 @@ from jobs.places import open_store
 from jobs.plan import Shard, make_plan
 from jobs.records import Commit, done_key
 from jobs.store import ObjectInfo, Store
+from scripts.blocks import write_block
 
 RECIPE = "0123456789abcdef"
 DOCS = Path(__file__).parent.parent / "infra" / "ledger.md"
@@ -177,8 +178,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if given.write:
-        head, _, _ = DOCS.read_text().partition("<!-- figures -->")
-        DOCS.write_text(head + "<!-- figures -->\n" + "\n".join(lines) + "\n")
+        write_block(DOCS, "figures", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from jobs.lease import acquire
 from jobs.places import open_store
 from jobs.store import LEDGER
 from jobs.store_local import LocalStore
+from scripts.blocks import write_block
 from tests.chaos.breaking import freeze_at, in_child, kill_at, outcome_of
 from tests.chaos.proxy import FAULTS, FaultyProxy
 from tests.chaos.reader import watching
@@ -249,8 +250,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if given.write:
-        head, _, _ = DOCS.read_text().partition("<!-- figures -->")
-        DOCS.write_text(head + "<!-- figures -->\n" + "\n".join(lines) + "\n")
+        write_block(DOCS, "figures", "\n".join(lines))
 
 
 if __name__ == "__main__":
