@@ -2,8 +2,7 @@
 
 At the finest levels a page's maps are a hundred megabytes each and only a few convolutions deep. So every
 level runs in strips of rows, with a halo of the rows that its convolutions see: temporaries stay in the
-cache and their memory is used again. The finest level's skip is not even kept, since its one convolution is
-made again sooner than it is read back. Pixels enter and leave as integers, as cells of the unshuffled page;
+cache and their memory is used again. Pixels enter and leave as integers, as cells of the unshuffled page;
 float32 exists one strip at a time. What can be folded into weights is folded once.
 """
 
@@ -22,9 +21,8 @@ on cache misses; on a GPU a level is one strip."""
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-_BRANCH_HALO = 2  # a block's two convolutions; halos are even, since two levels' strips meet on the same rows
-_ENTRY_HALO = 2  # the stem: 1
-_EXIT_HALO = 4  # the stem, a block and the heads
+_BLOCK_HALO = 2  # two convolutions; halos are even, since two levels' strips meet on the same rows
+_STEM_HALO = 2  # 1, and even
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,13 @@ class PageNetwork:
         self._config = model.config
         self._device, self._dtype = device, dtype
         self._cells = CELLS if device.type == "cpu" else 1 << 40
-        self._stems = {n: self._ready(_ink_stem(model, n)) for n in (1, CHANNELS)}
+        self._stems = {n: self._ready(_ink_stem(model.stem, n)) for n in (1, CHANNELS)}
+        self._contexts = {n: self._ready(_ink_stem(model.context, n)) for n in (1, CHANNELS)}
         self._heads = {n: self._ready(_joined_heads(model, n)) for n in (1, CHANNELS)}
         self._model = self._ready(model)
         self._encoder = cast("list[Block]", list(self._model.encoder))
         self._decoder = cast("list[Block]", list(self._model.decoder))
+        self._detail = cast("list[Block]", list(self._model.detail))
 
     @torch.inference_mode()
     def __call__(self, pages: Tensor) -> Tensor:
@@ -72,12 +72,12 @@ class PageNetwork:
             The cleaned pages, same shape, dtype and device.
         """
         padded = _pad(pages, self._config.stride)
-        x, skips = self._enter(padded), []
-        for level in range(1, len(self._config.widths) - 1):
+        x, skips = padded, []
+        for level in range(len(self._encoder)):
             skip, x = self._descend(level, x)
             skips.append(skip)
-        x = _block(self._encoder[-1], x)
-        for level in reversed(range(1, len(skips) + 1)):
+        x = skips.pop()
+        for level in reversed(range(len(skips))):
             x = self._ascend(level, x, skips.pop())
         return self._leave(x, padded, torch.empty_like(pages))
 
@@ -87,54 +87,48 @@ class PageNetwork:
             bottom = min(top + rows, height)
             yield _Strip(top, bottom, max(0, top - halo), min(height, bottom + halo))
 
-    def _enter(self, pages: Tensor) -> Tensor:
-        """The finest encoder level of pages: its result at half its resolution."""
-        (count, height, width), shuffle = pages.shape[:3], self._config.shuffle
-        down = self._map(count, 1, height // shuffle // 2, width // shuffle // 2)
-        for strip in self._strips(height // shuffle, width // shuffle, _ENTRY_HALO):
-            part = strip.inner(self._stem(pages, strip))
-            down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[0](part)
-        return down
-
-    def _stem(self, pages: Tensor, strip: _Strip) -> Tensor:
-        ink = _cells(pages, strip.low, strip.high, self._config.shuffle)
-        white = torch.iinfo(pages.dtype).max
-        if white > 255:  # noqa: PLR2004
-            ink = ink.float().sub_(white).mul_(-255 / white).to(self._dtype)
-        else:  # whole numbers up to 256 are exact in bfloat16
-            ink = ink.bitwise_not().to(self._dtype)
-        return _convolve(self._stems[pages.shape[-1]], ink.flatten(3).permute(0, 3, 1, 2), relu=True)
-
     def _descend(self, level: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """An encoder level: its result, and that at half the resolution for the next level."""
-        count, _, height, width = x.shape
-        skip = torch.empty_like(x)
-        down = self._map(count, level + 1, height // 2, width // 2)
-        for strip in self._strips(height, width, _BRANCH_HALO):
-            part = strip.inner(_block(self._encoder[level - 1], x[:, :, strip.low : strip.high]))
-            skip[:, :, strip.top : strip.bottom] = part
-            down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[level](part)
-        return skip, down
+        """A level of the context's encoder, the first from pages: its result, and the next one's input.
+
+        The last has no next one: its result stands for both.
+        """
+        cell = 2 * self._config.shuffle
+        first, last = level == 0, level + 1 == len(self._encoder)
+        count = x.shape[0]
+        height, width = (side // cell for side in x.shape[1:3]) if first else x.shape[2:]
+        result = self._map(count, level, height, width)
+        down = result if last else self._map(count, level + 1, height // 2, width // 2)
+        for strip in self._strips(height, width, _BLOCK_HALO + (_STEM_HALO if first else 0)):
+            inside = x[:, :, strip.low : strip.high]
+            h = self._stem(self._contexts, x, strip, cell) if first else inside
+            part = strip.inner(_block(self._encoder[level], h))
+            result[:, :, strip.top : strip.bottom] = part
+            if not last:
+                down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[level](part)
+        return result, down
 
     def _ascend(self, level: int, x: Tensor, skip: Tensor) -> Tensor:
-        """A decoder level: its result from the coarser level's and the encoder's."""
+        """A level of the context's decoder: its result from the coarser level's and the encoder's."""
         result = torch.empty_like(skip)
-        for strip in self._strips(skip.shape[2], skip.shape[3], _BRANCH_HALO):
-            h = self._join(level, x, skip[:, :, strip.low : strip.high], strip)
+        for strip in self._strips(skip.shape[2], skip.shape[3], _BLOCK_HALO):
+            h = self._up(level + 1, x, strip).add_(skip[:, :, strip.low : strip.high])
             result[:, :, strip.top : strip.bottom] = strip.inner(_block(self._decoder[level], h))
         return result
 
-    def _join(self, level: int, x: Tensor, skip: Tensor, strip: _Strip) -> Tensor:
+    def _up(self, level: int, x: Tensor, strip: _Strip) -> Tensor:
         up: Tensor = self._model.up[level](x[:, :, strip.low // 2 : strip.high // 2])
-        return up.add_(skip)
+        return up
 
     def _leave(self, x: Tensor, pages: Tensor, result: Tensor) -> Tensor:
-        """The finest decoder level and the heads, put to use on the pages."""
+        """The detail branch and the heads, put to use on the pages."""
         (height, width), channels, shuffle = result.shape[1:3], pages.shape[-1], self._config.shuffle
-        for strip in self._strips(pages.shape[1] // shuffle, pages.shape[2] // shuffle, _EXIT_HALO):
+        halo = _STEM_HALO + _BLOCK_HALO * len(self._detail)  # the heads see as far as the stem: 1 each
+        for strip in self._strips(pages.shape[1] // shuffle, pages.shape[2] // shuffle, halo):
             if strip.top * shuffle >= height:
                 break  # nothing but padding
-            h = _block(self._decoder[0], self._join(0, x, self._stem(pages, strip), strip))
+            h = self._stem(self._stems, pages, strip, shuffle, self._up(0, x, strip))
+            for block in self._detail:
+                h = _block(block, h)
             heads = strip.inner(_convolve(self._heads[channels], h)).permute(0, 2, 3, 1)
             cells = _cells(pages, strip.top, strip.bottom, shuffle)
             cleaned = _cleaned(cells, heads[..., :channels], heads[..., channels:])
@@ -143,8 +137,26 @@ class PageNetwork:
             result[:, strip.top * shuffle : bottom] = rows[:, : bottom - strip.top * shuffle, :width]
         return result
 
+    def _stem(
+        self,
+        stems: dict[int, nn.Conv2d],
+        pages: Tensor,
+        strip: _Strip,
+        cell: int,
+        context: Tensor | None = None,
+    ) -> Tensor:
+        """The first convolution of a branch for a strip of its cells, plus the context, through the ReLU."""
+        ink = _cells(pages, strip.low, strip.high, cell)
+        white = torch.iinfo(pages.dtype).max
+        if white > 255:  # noqa: PLR2004
+            ink = ink.float().sub_(white).mul_(-255 / white).to(self._dtype)
+        else:  # whole numbers up to 256 are exact in bfloat16
+            ink = ink.bitwise_not().to(self._dtype)
+        planes = ink.flatten(3).permute(0, 3, 1, 2)
+        return _convolve(stems[pages.shape[-1]], planes, relu=True, shortcut=context)
+
     def _map(self, count: int, level: int, height: int, width: int) -> Tensor:
-        shape = (count, self._config.widths[level], height, width)
+        shape = (count, self._config.widths[level + 1], height, width)
         return torch.empty(shape, dtype=self._dtype, device=self._device, memory_format=torch.channels_last)
 
     def _ready(self, module: _Module) -> _Module:
@@ -153,11 +165,11 @@ class PageNetwork:
         return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _ink_stem(model: Autoencoder, channels: int) -> nn.Conv2d:
-    """The stem for ink in 0..255, with a cell's pixels in the order of `_cells`."""
-    weight = model.stem.weight.detach() if channels == CHANNELS else grey_stem(model.stem.weight.detach())
+def _ink_stem(stem: nn.Conv2d, channels: int) -> nn.Conv2d:
+    """A stem for ink in 0..255, with a cell's pixels in the order of `_cells`."""
+    weight = stem.weight.detach() if channels == CHANNELS else grey_stem(stem.weight.detach())
     planes = weight.reshape(weight.shape[0], channels, -1, 3, 3).transpose(1, 2).flatten(1, 2)
-    return _convolution(planes / 255, model.stem.bias)
+    return _convolution(planes / 255, stem.bias)
 
 
 def _joined_heads(model: Autoencoder, channels: int) -> nn.Conv2d:

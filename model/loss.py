@@ -17,7 +17,7 @@ class LossConfig:
     ink: float = 3.0
     lost: float = 1.5
     squared: float = 10.0
-    bitonal: float = 0.5
+    bitonal: float = 1.0
 
 
 def restoration_loss(

@@ -16,7 +16,7 @@ NetworkConfig: TypeAlias = AutoencoderConfig | ArticleConfig
 CleanPages: TypeAlias = Callable[[Tensor], Tensor]
 """Cleans (N, H, W, 1 or 3) uint8 or uint16 pages of any size; same shape, dtype and device."""
 
-PUMICE, ARTICLE = "pumice-gain-unet-2", "article-text-1"
+PUMICE, ARTICLE = "pumice-gain-unet-3", "article-text-1"
 """Names of architectures; a number goes up when old weights no longer fit."""
 
 
@@ -37,7 +37,8 @@ def config_from(architecture: str, raw: Mapping[str, Any]) -> NetworkConfig | No
         LookupError, TypeError, ValueError: the shape is no shape.
     """
     if architecture == PUMICE:
-        return AutoencoderConfig(shuffle=int(raw["shuffle"]), widths=tuple(int(w) for w in raw["widths"]))
+        widths = tuple(int(width) for width in raw["widths"])
+        return AutoencoderConfig(int(raw["shuffle"]), widths, int(raw["blocks"]))
     return ArticleConfig(int(raw["width"])) if architecture == ARTICLE else None
 
 

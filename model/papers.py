@@ -8,6 +8,7 @@ sheet can carry every text.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -159,12 +160,7 @@ def _relief(light: Plane, strength: float) -> Plane:
 
 
 def print_on(rng: Generator, light: Plane, page: Page) -> Page:
-    """Print a clean page on paper.
-
-    Ink takes its share of the light, a little out of focus; glossy ink (toner) gives some of it back where
-    the paper swallows it: `light * page + gloss * (1 - light) * (1 - page)`. Fitted to NoisyOffice, whose
-    coffee and footprints are the first, folds and wrinkles the second with a gloss of 0.5 to 0.8, all of
-    them with a blur of 0.46 pixels.
+    """Print a clean page on paper, a little out of focus: NoisyOffice is fitted best by 0.46 pixels.
 
     Args:
         rng: all randomness.
@@ -176,8 +172,23 @@ def print_on(rng: Generator, light: Plane, page: Page) -> Page:
     ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), sigma), np.float32)
     if rng.random() < 0.3:
         ink = 1 - (1 - ink) * rng.uniform(0.45, 1)
+    return lay_on(rng, light, ink + rng.uniform(0, 0.03) * (1 - ink))
+
+
+def lay_on(rng: Generator, light: Plane, ink: NDArray[np.floating[Any]]) -> Page:
+    """Lay ink on paper.
+
+    Ink takes its share of the light; glossy ink (toner) gives some of it back where the paper swallows it:
+    `light * ink + gloss * (1 - light) * (1 - ink)`. Fitted to NoisyOffice, whose coffee and footprints are
+    the first, folds and wrinkles the second with a gloss of 0.5 to 0.8.
+
+    Args:
+        rng: all randomness.
+        light: the paper, 0..1.
+        ink: the share of light that ink lets through, of the paper's shape, 0..1.
+    """
     gloss = rng.uniform(0.3, 1.0) if rng.random() < 0.5 else 0.0
-    scan = light * ink + gloss * (1 - light) * (1 - ink) + rng.uniform(0, 0.03) * (1 - ink)
+    scan = np.asarray(light * ink + gloss * (1 - light) * (1 - ink), np.float32)
     if rng.random() < 0.3:
         scan += rng.standard_normal(scan.shape, np.float32) * rng.uniform(0, 0.02)
     return np.asarray(np.clip(scan * 255 + 0.5, 0, 255), np.uint8)

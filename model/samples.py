@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from model.damage import damage, damage_bitonal
 from model.images import DataFault
 from model.page import Page, as_grey, crop
-from model.papers import Pair, Sheet, draw_paper, print_on, take_apart
+from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, take_apart
 
-COLOUR_SHARE = 0.25
-_PAIRS = {"as they are": 0.3, "on other paper": 0.3}
+COLOUR_SHARE = 0.4
+_PAIRS = {"as they are": 0.4, "on other paper": 0.25}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
-_GREY_TRUTHS = 0.7
-"""The share of grey truths among pairs, where there are both kinds: their pixels teach exact tones."""
+_GREY_TRUTHS = {False: 0.75, True: 0.3}
+"""The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
+pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class Batch:
     clean: NDArray[np.uint8]
     ink: NDArray[np.uint8]
     bitonal: NDArray[np.bool_]
+
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch in up to `count` parts of about equal size."""
+        arrays = (self.noisy, self.clean, self.ink, self.bitonal)
+        pieces = zip(*(np.array_split(array, min(count, len(self.noisy))) for array in arrays), strict=True)
+        return [Batch(*piece) for piece in pieces]
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ class Patches:
     def batch(self, rng: Generator) -> Batch:
         """One batch: small or large patches (detail or stains), grey or colour."""
         colour = rng.random() < COLOUR_SHARE
-        count, size = (5, 256) if rng.random() < 0.7 else (2, 416)
-        samples = [self._sample(rng, size, colour) for _ in range(max(1, count // 2) if colour else count)]
+        count, size = (8, 256) if rng.random() < 0.7 else (4, 416)
+        samples = [self._sample(rng, size, colour) for _ in range(count)]
         noisy, clean = (
             np.stack([_planes(page, colour) for page in pages])
             for pages in zip(*((s.noisy, s.clean) for s in samples), strict=True)
@@ -89,13 +96,13 @@ class Patches:
             return self._on_other_paper(rng, size, colour)
         return self._damaged(rng, size, colour)
 
-    def _sheet(self, rng: Generator) -> Sheet:
+    def _sheet(self, rng: Generator, colour: bool) -> Sheet:
         """Any sheet; how many pairs there are of either kind of truth makes no difference."""
-        kind = self._sheets[0 if rng.random() < _GREY_TRUTHS else -1]
+        kind = self._sheets[0 if rng.random() < _GREY_TRUTHS[colour] else -1]
         return kind[int(rng.integers(0, len(kind)))]
 
     def _pair(self, rng: Generator, size: int, colour: bool) -> _Sample:
-        pair = self._sheet(rng).pair
+        pair = self._sheet(rng, colour).pair
         scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.2)
         patches = crop(rng, max(8, round(size / scale)), _in_mode(pair.noisy, colour), as_grey(pair.clean))
         noisy, clean = (_resized(patch, size) for patch in patches)
@@ -105,24 +112,23 @@ class Patches:
 
     def _on_other_paper(self, rng: Generator, size: int, colour: bool) -> _Sample:
         """The strokes of a pair or of a clean page on the paper of another pair."""
-        sheet = self._sheet(rng)
+        sheet = self._sheet(rng, colour)
         papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
         light = draw_paper(rng, papers, size, colour)
         if rng.random() < 0.3:
             light = _marked(rng, light)
-        if sheet.pair.bitonal:
-            scale = _scale(rng, 0.65, 1.6, 0.5)
-            ink = _in_mode(sheet.ink, colour)
-            patches = crop(rng, max(8, round(size / scale)), ink, as_grey(sheet.pair.clean))
-            share, clean = (_resized(patch, size) for patch in patches)
-            let_through = (share / 255) ** _strength_of_ink(rng, colour)
-            noisy = np.clip(light * let_through * 255 + 0.5, 0, 255).astype(np.uint8)
-            return self._finish(rng, noisy, clean, True, colour)
-        if self.pages and rng.random() < 0.4:
+        bitonal = sheet.pair.bitonal
+        if self.pages and not bitonal and rng.random() < 0.25:
             clean = self._patch(rng, size, colour)
-        else:
-            clean = _in_mode(crop(rng, size, sheet.pair.clean)[0], colour)
-        return self._finish(rng, print_on(rng, light, clean), clean, False, colour)
+            return self._finish(rng, print_on(rng, light, clean), clean, False, colour)
+        scale = _scale(rng, 0.65, 1.6, 0.5 if bitonal else 0.2)
+        ink = _in_mode(sheet.ink, colour)
+        patches = crop(rng, max(8, round(size / scale)), ink, as_grey(sheet.pair.clean))
+        share, clean = (_resized(patch, size) for patch in patches)
+        # As strong as it was, where the truth says how dark ink should be, most of the time.
+        strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.3 else 1.0
+        noisy = lay_on(rng, light, (share / 255) ** strength)
+        return self._finish(rng, noisy, clean, bitonal, colour)
 
     @staticmethod
     def _finish(rng: Generator, noisy: Page, clean: Page, bitonal: bool, colour: bool) -> _Sample:

@@ -28,7 +28,7 @@ def random_network(config: AutoencoderConfig = TINY) -> Autoencoder:
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, torch.nn.Conv2d) and not layer.weight.any():
-                layer.weight.normal_(0, 0.03)
+                layer.weight.normal_(0, 0.06)
                 assert layer.bias is not None
                 layer.bias.normal_(0, 0.03)
     return model.eval()

@@ -119,7 +119,7 @@ def tensors() -> dict[str, Tensor]:
 
 
 def written(path: Path, holds: dict[str, Tensor], **metadata: str) -> Path:
-    config = json.dumps({"shuffle": 2, "widths": [4, 6]})
+    config = json.dumps({"shuffle": 2, "widths": [4, 6], "blocks": 2})
     save_file(holds, path, {"architecture": PUMICE, "config": config, **metadata})
     return path
 
@@ -133,7 +133,7 @@ def test_another_architecture(tmp_path: Path) -> None:
 
 
 def _changed(**changes: Any) -> str:
-    return json.dumps({"shuffle": 2, "widths": [4, 6], **changes})
+    return json.dumps({"shuffle": 2, "widths": [4, 6], "blocks": 2, **changes})
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,9 @@ def _changed(**changes: Any) -> str:
         _changed(widths=[10**9, 10**9]),
         _changed(widths=5),
         _changed(widths=[4, 7]),
+        _changed(blocks=0),
+        _changed(blocks=10**9),
+        _changed(blocks=3),
     ],
 )
 def test_a_shape_that_is_none_of_ours(tmp_path: Path, config: str) -> None:
