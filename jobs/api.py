@@ -1,5 +1,6 @@
 """The same from Python: `clean(source, destination)` makes destination the cleaned mirror of source."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from jobs.config import CleanOptions, Recipe
@@ -34,7 +35,12 @@ __all__ = [
 
 
 def clean(
-    source: str, destination: str, options: CleanOptions | None = None, watcher: Watcher | None = None
+    source: str,
+    destination: str,
+    options: CleanOptions | None = None,
+    watcher: Watcher | None = None,
+    *,
+    join: bool = False,
 ) -> RunSummary:
     """Make destination the cleaned mirror of source; idempotent.
 
@@ -43,16 +49,18 @@ def clean(
         destination: likewise; made if it is not there.
         options: what else there is to say.
         watcher: told of the progress.
+        join: where another run works on this destination, share its work.
 
     Returns:
         What was done.
 
     Raises:
         InputError: the places, the options or the weights are wrong.
-        LeaseHeld: another run works on this destination.
+        LeaseHeld: another run works on this destination, and this one was not told to join.
         StoreError: a place broke; what is committed stays, the next run does the rest.
     """
-    return run(_job(source, destination, options or CleanOptions()), watcher or Silent())
+    job = replace(_job(source, destination, options or CleanOptions()), join=join)
+    return run(job, watcher or Silent())
 
 
 def resume(

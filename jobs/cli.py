@@ -52,6 +52,9 @@ def clean(
         float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
     ] = None,
     recipe_changed: Annotated[str | None, typer.Option(help="keep (default) or redo old results.")] = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="Share the work of a run that is at it already.")
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
@@ -70,7 +73,7 @@ def clean(
         print_plan(out, api.plan(src, dst, options))
         return
     with ProgressBar(err) as bar:
-        summary = api.clean(src, dst, options, bar)
+        summary = api.clean(src, dst, options, bar, join=join)
     print_summary(out, summary, dst)
     raise typer.Exit(summary.exit_code)
 

@@ -11,60 +11,24 @@ alone, and is given up only after it died alone: its neighbours must not be quar
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TypeAlias
 
-from jobs.errors import PumiceError, StoreError
+from jobs.errors import StoreError
 from jobs.ledger import Ledger
+from jobs.outcome import CRASHED_BESIDE, CRASHES, RELEASED, STORE_ERROR, Fatal, Outcome
 from jobs.plan import Shard, Task
 from jobs.records import Claim, ClaimState, Commit, Quarantined, shard_id
 
 UNSEEN_WEIGHT = 10
 """So many attempts without a trace weigh as much as one whose end was seen."""
 
-STORE_ERROR = "store_error"
-"""The code of attempts that failed because a place broke: the shard is not to blame."""
-
-CRASHED_BESIDE = "worker_died_beside_others"
-"""The code of attempts whose worker died with several in work: any of them may be to blame."""
-
-RELEASED = "released"
-"""The code of attempts that were given up because the run was told to stop."""
-
-CRASHES = frozenset({"worker_died", "shard_timeout", CRASHED_BESIDE})
-"""The codes of attempts that may have killed their worker: the shard is tried alone from then on."""
-
 STORE_ERRORS_IN_A_ROW = 5
 """So many attempts that end in a storage error, with no success between, end the run."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended.
-
-    Attributes:
-        kind: `done` with a commit; `lost`: another attempt has the shard; `failed`; `store`: a place broke;
-            `changed`: the source changed while it was read; `fatal`: no shard can be done.
-        commit: for `done`.
-        code: a stable word, for the others.
-        message: one sentence.
-        exit_code: for `fatal`.
-    """
-
-    kind: Literal["done", "lost", "failed", "store", "changed", "fatal"]
-    commit: Commit | None = None
-    code: str = ""
-    message: str = ""
-    exit_code: int = 1
-
-
-class Fatal(PumiceError):
-    """What a worker met can't be helped by trying other shards."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc] # the worker's error decides
+Busy: TypeAlias = Callable[[], Container[tuple[str, str]]]
 
 
 @dataclass
@@ -72,6 +36,7 @@ class Tally:
     """What came of the run's shards so far."""
 
     commits: list[Commit] = field(default_factory=list)
+    by_others: int = 0
     quarantined: list[tuple[str, str]] = field(default_factory=list)
     unfinished: list[tuple[str, str]] = field(default_factory=list)
 
@@ -106,12 +71,15 @@ class _Seen:
 class Dispatch:
     """The queue of a run."""
 
-    def __init__(self, ledger: Ledger, run_id: str, max_attempts: int) -> None:
+    def __init__(self, ledger: Ledger, run_id: str, max_attempts: int, busy: Busy = dict) -> None:
+        """Begin with nothing; `busy` says what other living runs are at, by shard id and work."""
         self.tally = Tally()
         self._ledger = ledger
         self._run_id = run_id
         self._max_attempts = max_attempts
+        self._busy = busy
         self._queue: deque[Task] = deque()
+        self._elsewhere: list[Task] = []
         self._seen: dict[str, _Seen] = {}
         self._store_errors = 0
 
@@ -133,31 +101,62 @@ class Dispatch:
         Raises:
             StoreError: a quarantine can't be recorded.
         """
-        tasks = []
+        tasks, busy = list[Task](), self._busy()
         for shard, work in works:
             number = numbers.get(shard.key, 0) + 1
-            held = quarantined.get((shard_id(shard.key), work))
-            forgiven = held.attempts if held and held.retried else 0
-            states = [s for s in claims.get((shard_id(shard.key), work), ()) if s.number == number]
+            name = (shard_id(shard.key), work)
+            states = [state for state in claims.get(name, ()) if state.number == number]
             attempt = max((state.attempt for state in states), default=0) + 1
-            states = [state for state in states if state.attempt > forgiven]
-            blamed = [s.failed for s in states if s.failed and s.failed[0] not in (STORE_ERROR, RELEASED)]
-            self._seen[shard.key] = _Seen.of([code for code, _ in blamed], self._max_attempts)
-            unseen = sum(state.failed is None for state in states)
-            alone = any(code in CRASHES for code, _ in blamed)
-            task = Task(shard, work, number, attempt, self._run_id, alone)
-            if self._seen[shard.key].count + unseen // UNSEEN_WEIGHT >= self._max_attempts:
-                unknown = ("driver_died", "Whole runs died while this shard was in work.")
-                code, message = blamed[-1] if blamed else unknown
-                self._give_up(replace(task, attempt=attempt - 1), code, message)
+            task = Task(shard, work, number, attempt, self._run_id)
+            held = quarantined.get(name)
+            forgiven = held.attempts if held and held.retried else 0
+            if name in busy:
+                self._elsewhere.append(task)
             else:
-                tasks.append(task)
+                tasks += self._judged(task, [state for state in states if state.attempt > forgiven])
         self._queue.extend(sorted(tasks, key=lambda task: (-task.shard.size, task.shard.key)))
+
+    def _judged(self, task: Task, states: Sequence[ClaimState]) -> list[Task]:
+        """The task, if its shard's earlier attempts leave it one more; else the shard is given up."""
+        blamed = [s.failed for s in states if s.failed and s.failed[0] not in (STORE_ERROR, RELEASED)]
+        seen = self._seen[task.shard.key] = _Seen.of([code for code, _ in blamed], self._max_attempts)
+        unseen = sum(state.failed is None for state in states)
+        if seen.count + unseen // UNSEEN_WEIGHT < self._max_attempts:
+            return [replace(task, alone=any(code in CRASHES for code, _ in blamed))]
+        unknown = ("driver_died", "Whole runs died while this shard was in work.")
+        self._give_up(replace(task, attempt=task.attempt - 1), *(blamed[-1] if blamed else unknown))
+        return []
 
     @property
     def waiting(self) -> int:
         """How many attempts wait in the queue."""
         return len(self._queue)
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The shards that other runs are at."""
+        return tuple(task.shard.key for task in self._elsewhere)
+
+    def revisit(self) -> None:
+        """See what became of shards that other attempts had; those that nobody is at any more are queued.
+
+        Raises:
+            StoreError: the ledger can't be read or written.
+        """
+        tasks, self._elsewhere = self._elsewhere, []
+        open_: list[Task] = []
+        for task in tasks:
+            commit = self._ledger.latest(task.shard.key)
+            if commit is None or commit.number < task.number:
+                open_.append(task)
+            elif commit.work == task.work:
+                self.tally.by_others += 1
+            else:
+                self.tally.unfinished.append((task.shard.key, "Another version of it was cleaned meanwhile."))
+        if open_:
+            works = [(task.shard, task.work) for task in open_]
+            numbers = {task.shard.key: task.number - 1 for task in open_}
+            self.plan(works, numbers, self._ledger.claims(), self._ledger.quarantined())
 
     def next_task(self) -> Task | None:
         """The next attempt to make, or None for now."""
@@ -177,7 +176,9 @@ class Dispatch:
             raise StoreError(outcome.message)
         if outcome.kind == "done" and outcome.commit:
             self.tally.commits.append(outcome.commit)
-        elif outcome.kind in ("lost", "changed"):
+        elif outcome.kind == "lost":
+            self._elsewhere.append(task)
+        elif outcome.kind == "changed":
             self.tally.unfinished.append((task.shard.key, outcome.message))
         else:
             self._failed(task, outcome.code, outcome.message)

@@ -13,9 +13,10 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
 
-from jobs.dispatch import CRASHED_BESIDE, Dispatch
+from jobs.dispatch import Dispatch
 from jobs.errors import Interrupted, PumiceError
 from jobs.meter import Progress
+from jobs.outcome import CRASHED_BESIDE
 from jobs.plan import Task
 from jobs.stop import Stop
 from jobs.worker import Sight

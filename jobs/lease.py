@@ -1,4 +1,4 @@
-"""One run at a time on a destination.
+"""One run at a time on a destination, or several that know of each other (`jobs.guests`).
 
 A lease spares work and tells the user who else is there; it does not protect data. A run that was stopped
 and woken after its lease was taken over (a zombie) can do no harm, because commits race by number.
@@ -64,6 +64,7 @@ class Lease:
 
     def __init__(self, store: Store, number: int, record: LeaseRecord) -> None:
         self._store, self._number, self._record = store, number, record
+        self._place = lease_key(number)
         self._seen = time.monotonic()
         self._ended = threading.Event()
         self._lost = threading.Event()
@@ -81,11 +82,11 @@ class Lease:
 
     def renew(self) -> bool:
         """Show that this run lives; False once another run took over. Raises StoreError or InputError."""
-        if max(_numbers(self._store), default=0) > self._number:
+        if self._overtaken():
             self._lost.set()
             return False
         self._record = replace(self._record, renewals=self._record.renewals + 1)
-        self._store.put(_key(self._number), self._record.to_json())
+        self._store.put(self._place, self._record.to_json())
         self._seen = time.monotonic()
         return True
 
@@ -93,7 +94,10 @@ class Lease:
         """Let the next run start at once; raises StoreError or InputError."""
         if not self.lost:
             self._record = replace(self._record, released=True)
-            self._store.put(_key(self._number), self._record.to_json())
+            self._store.put(self._place, self._record.to_json())
+
+    def _overtaken(self) -> bool:
+        return max(_numbers(self._store), default=0) > self._number
 
     def __enter__(self) -> "Lease":
         self._thread.start()
@@ -125,6 +129,8 @@ class Lease:
 def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
     """Take the lease; waits up to the holder's ttl where only its silence can tell that it is dead.
 
+    Guests of an earlier holder are not asked: see `jobs.guests.begin`.
+
     Raises:
         LeaseHeld: another run holds it, or was faster.
         StoreError: the store broke, or the lease in force can't be read.
@@ -132,18 +138,18 @@ def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
     """
     numbers = sorted(_numbers(store))
     number = numbers[-1] if numbers else 0
-    if number:
-        _check_free(store, number)
-    record = _own_record(run_id, ttl_s)
-    if not store.create(_key(number + 1), record.to_json()):
-        raise _held(store, number + 1)
+    if number and lives(store, lease_key(number)):
+        raise held(store, lease_key(number))
+    record = own_record(run_id, ttl_s)
+    if not store.create(lease_key(number + 1), record.to_json()):
+        raise held(store, lease_key(number + 1))
     # Whoever was slow may have made a number that had been used and removed: only the highest one counts.
     highest = max(_numbers(store), default=number + 1)
     if highest > number + 1:
-        raise _held(store, highest)
+        raise held(store, lease_key(highest))
     for old in numbers:
         with suppress(StoreError):  # litter, which the next run removes
-            store.delete(_key(old))
+            store.delete(lease_key(old))
     return Lease(store, number + 1, record)
 
 
@@ -162,8 +168,13 @@ class Holder:
 
 def holder(store: Store) -> Holder | None:
     """Who holds the lease, without waiting; None if it is free. Raises StoreError."""
-    number = max(_numbers(store), default=0)
-    record = _read(store, number) if number else None
+    number = latest_number(store)
+    return look(store, lease_key(number)) if number else None
+
+
+def look(store: Store, key: str) -> Holder | None:
+    """Who holds the lease or the guest's record of this key, likewise."""
+    record = _read(store, key)
     if record is None or record.released:
         return None
     return Holder(record, pid_start(record.pid) == record.pid_start if _is_here(record) else None)
@@ -174,37 +185,42 @@ def _is_here(record: LeaseRecord) -> bool:
     return bool(here) and (record.host, record.boot_id) == (socket.gethostname(), here)
 
 
-def _check_free(store: Store, number: int) -> None:
-    """Raise LeaseHeld unless lease `number` is released or its holder dead."""
-    first = _read(store, number)
-    if first is None:
-        raise _held(store, number + 1)  # removed by a successor, a moment ago
-    if first.released:
-        return
+def lives(store: Store, key: str) -> bool:
+    """Whether the owner of this lease, or guest's record, is alive; may watch it for its whole ttl."""
+    first = _read(store, key)
+    if first is None or first.released:
+        return False
     if _is_here(first):
-        if pid_start(first.pid) == first.pid_start:
-            raise _held(store, number)
-        return
+        return pid_start(first.pid) == first.pid_start
     # Elsewhere: clocks of two machines can't be compared, but its renewals can be watched on our own.
     start = time.monotonic()
     while time.monotonic() - start < first.ttl_s:
         time.sleep(first.ttl_s / 20)
-        now = _read(store, number)
+        now = _read(store, key)
         if now is None or now.renewals != first.renewals:
-            raise _held(store, number)
+            return True
         if now.released:
-            return
+            return False
+    return False
 
 
-def _held(store: Store, number: int) -> LeaseHeld:
-    holder = _read(store, number)
-    who = f"Run {holder.run_id} on {holder.host} (process {holder.pid})" if holder else "Another run"
-    return LeaseHeld(f"{who} is working on {store.url}: wait for it to end, or stop it first.")
+def held(store: Store, key: str) -> LeaseHeld:
+    """The error that names who holds this lease, or guest's record."""
+    owner = _read(store, key)
+    who = f"Run {owner.run_id} on {owner.host} (process {owner.pid})" if owner else "Another run"
+    return LeaseHeld(
+        f"{who} is working on {store.url}: wait for it to end, stop it first, or share its work with --join."
+    )
 
 
-def _read(store: Store, number: int) -> LeaseRecord | None:
-    data = store.get(_key(number))
-    return None if data is None else LeaseRecord.from_json(data, _key(number))
+def latest_number(store: Store) -> int:
+    """The number of the lease in force, or of the last one that was; 0 if there never was one."""
+    return max(_numbers(store), default=0)
+
+
+def _read(store: Store, key: str) -> LeaseRecord | None:
+    data = store.get(key)
+    return None if data is None else LeaseRecord.from_json(data, key)
 
 
 def _numbers(store: Store) -> list[int]:
@@ -212,11 +228,13 @@ def _numbers(store: Store) -> list[int]:
     return [int(stem) for stem in stems if stem.isdecimal()]
 
 
-def _key(number: int) -> str:
+def lease_key(number: int) -> str:
+    """Where the lease of this number stands."""
     return f"{LEASES}{number:06d}.json"
 
 
-def _own_record(run_id: str, ttl_s: float) -> LeaseRecord:
+def own_record(run_id: str, ttl_s: float) -> LeaseRecord:
+    """The record of a run of this process."""
     return LeaseRecord(
         run_id=run_id,
         nonce=uuid.uuid4().hex,

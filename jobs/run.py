@@ -5,14 +5,16 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from jobs.commit_log import COMPACT_AT
 from jobs.config import CleanOptions, Recipe
-from jobs.dispatch import Dispatch, Tally
+from jobs.dispatch import Dispatch
 from jobs.errors import LeaseHeld
+from jobs.guests import begin, busy
 from jobs.heads import Heads
-from jobs.lease import Lease, acquire
+from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.meter import Progress
 from jobs.plan import Plan, find_shards, make_plan
@@ -48,10 +50,11 @@ class RunSummary:
     Attributes:
         run_id: names it in the ledger and in the report.
         shards: shards committed by this run; `done_before` were committed already, `kept` of them of
-            another recipe.
+            another recipe; `by_others` by runs beside this one.
         pages: their pages: cleaned + passed_through + failed.
         quarantined: shards that are given up, with the reason.
         unfinished: shards that the next run tries again, with the reason.
+        elsewhere: shards that runs beside this one are still at.
         gone: committed shards that the source no longer has.
         seconds: wall time.
     """
@@ -60,6 +63,7 @@ class RunSummary:
     shards: int
     done_before: int
     kept: int
+    by_others: int
     pages: int
     cleaned: int
     passed_through: int
@@ -70,6 +74,7 @@ class RunSummary:
     bytes_out: int
     quarantined: tuple[tuple[str, str], ...]
     unfinished: tuple[tuple[str, str], ...]
+    elsewhere: tuple[str, ...]
     gone: tuple[str, ...]
     seconds: float
 
@@ -83,7 +88,7 @@ class RunSummary:
 class Job:
     """What is to be run: both places, the weights' bytes, the recipe they amount to, the options.
 
-    `retry_quarantined` gives what was given up a fresh count.
+    `retry_quarantined` gives what was given up a fresh count; `join` shares the work of a run that is at it.
     """
 
     source: Store
@@ -92,6 +97,7 @@ class Job:
     recipe: Recipe
     options: CleanOptions
     retry_quarantined: bool = False
+    join: bool = False
 
     def plan(self, heads: Heads) -> Plan:
         """What there is to do; raises InputError, StoreError."""
@@ -121,7 +127,7 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
     to.probe()
     run_id = new_run_id()
     with (
-        acquire(to, run_id) as lease,
+        begin(to, run_id, join=job.join) as lease,
         logged(to, run_id, lease.number, job.source.url, job.recipe, options) as log,
     ):
         ledger = Ledger(to)
@@ -136,13 +142,14 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
         if dispatch.waiting:
             _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, ledger))
             ledger.compact()
-        summary = _summary(run_id, plan, dispatch.tally, time.monotonic() - begun)
+        summary = _summary(run_id, plan, dispatch, time.monotonic() - begun)
         log.ended(summary.exit_code, "", summary.shards, summary.pages, summary.failed)
     return summary
 
 
 def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:
-    dispatch = Dispatch(ledger, run_id, job.options.max_attempts)
+    others = partial(busy, job.destination, run_id)
+    dispatch = Dispatch(ledger, run_id, job.options.max_attempts, others)
     if plan.todo:
         works = [(shard, shard.work_key(job.recipe.fingerprint)) for shard in plan.todo]
         dispatch.plan(works, plan.numbers, ledger.claims(), ledger.quarantined())
@@ -157,7 +164,9 @@ def _work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], 
         job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages
     )
     with Cluster(options) as cluster:
-        cluster.run(dispatch, spec, plan.done + len(plan.todo), watch)
+        while dispatch.waiting:
+            cluster.run(dispatch, spec, plan.done + len(plan.todo), watch)
+            dispatch.revisit()
 
 
 def _guarded(
@@ -178,13 +187,14 @@ def _guarded(
     return watch
 
 
-def _summary(run_id: str, plan: Plan, tally: Tally, seconds: float) -> RunSummary:
-    commits = tally.commits
+def _summary(run_id: str, plan: Plan, dispatch: Dispatch, seconds: float) -> RunSummary:
+    tally, commits = dispatch.tally, dispatch.tally.commits
     return RunSummary(
         run_id=run_id,
         shards=len(commits),
         done_before=plan.done,
         kept=plan.kept,
+        by_others=tally.by_others,
         pages=sum(c.pages for c in commits),
         cleaned=sum(c.cleaned for c in commits),
         passed_through=sum(c.passed_through for c in commits),
@@ -195,6 +205,7 @@ def _summary(run_id: str, plan: Plan, tally: Tally, seconds: float) -> RunSummar
         bytes_out=sum(c.bytes_out for c in commits),
         quarantined=tuple(tally.quarantined),
         unfinished=tuple(tally.unfinished),
+        elsewhere=dispatch.elsewhere,
         gone=plan.gone,
         seconds=seconds,
     )

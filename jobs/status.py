@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jobs.config import Recipe
 from jobs.errors import PumiceError
+from jobs.guests import guests
 from jobs.heads import Heads, RecipeTotals
 from jobs.lease import Holder, holder
 from jobs.ledger import Ledger
@@ -28,6 +29,7 @@ class Status:
         in_flight: attempts without an end: of the run that holds the lease, or of one that was killed.
         runs: the newest first.
         holder: who holds the lease; None if nobody.
+        guests: who works beside it.
         plan: what is left and what is gone from the source of the last run; None without a run or a source.
         unknown: why there is no plan, or an empty text.
     """
@@ -38,6 +40,7 @@ class Status:
     in_flight: tuple[Claim, ...]
     runs: tuple[RunRecord, ...]
     holder: Holder | None
+    guests: tuple[Holder, ...]
     plan: Plan | None
     unknown: str
 
@@ -62,6 +65,7 @@ def status(destination: str) -> Status:
         in_flight=ledger.in_flight(heads),
         runs=runs,
         holder=holder(to),
+        guests=guests(to),
         plan=plan,
         unknown=unknown,
     )

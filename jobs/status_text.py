@@ -36,6 +36,9 @@ def print_status(out: Console, status: Status) -> None:
     for run in status.runs:
         out.print(_run(run), markup=False)
     out.print(_lease(status.holder), markup=False)
+    for guest in status.guests:
+        dead = ", and is dead" if guest.alive is False else ""
+        out.print(f"Run {guest.record.run_id} on {guest.record.host} joined it{dead}.", markup=False)
 
 
 def print_verification(out: Console, found: Verification) -> None:

@@ -20,7 +20,7 @@ def print_plan(out: Console, plan: Plan) -> None:
 
 def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
     """Say what came of a run, and of everything that did not go well."""
-    if not (summary.shards or summary.quarantined or summary.unfinished):
+    if not (summary.shards or summary.quarantined or summary.unfinished or summary.by_others):
         out.print(f"Nothing to do: {summary.done_before} shards are done.")
     else:
         _print_counts(out, summary)
@@ -28,7 +28,11 @@ def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
             out.print(f"Quarantined: {key}: {reason}", markup=False)
         for key, reason in summary.unfinished:
             out.print(f"Left for the next run: {key}: {reason}", markup=False)
+        if summary.by_others:
+            out.print(f"{summary.by_others} shards were done by runs beside this one.")
         out.print(f"Report: {destination.rstrip('/')}/_pumice/reports", markup=False)
+    if summary.elsewhere:
+        out.print(f"{len(summary.elsewhere)} shards are still in work in a run beside this one.")
     _print_kept(out, summary.kept)
     print_gone(out, summary.gone)
 

@@ -15,9 +15,9 @@ import cv2
 import torch
 
 from jobs.config import Device, Recipe
-from jobs.dispatch import STORE_ERROR, Outcome
 from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError, TooManyFailed
 from jobs.meter import Meter, Progress
+from jobs.outcome import STORE_ERROR, Outcome
 from jobs.pipeline import Bench
 from jobs.places import open_store
 from jobs.plan import Task

@@ -30,7 +30,7 @@ from jobs import api, lease, s3_client
 from jobs import run as runs
 from jobs.demo import make_archive
 from jobs.errors import PumiceError
-from jobs.lease import acquire
+from jobs.guests import begin
 from jobs.places import open_store
 from jobs.store import LEDGER
 from jobs.store_local import LocalStore
@@ -142,7 +142,7 @@ def zombies(count: int, chance: random.Random) -> Row:
 
 
 def _frozen(source: LocalStore, destination: LocalStore, moment: int) -> None:
-    with patch.object(runs, "acquire", partial(acquire, ttl_s=0.3)):
+    with patch.object(runs, "begin", partial(begin, ttl_s=0.3)):
         run_serially(source, freeze_at(destination, moment))
 
 

@@ -1,12 +1,14 @@
 """What the driver decides, without Ray: attempts, giving up, and what ends a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobs.dispatch import CRASHED_BESIDE, STORE_ERRORS_IN_A_ROW, UNSEEN_WEIGHT, Dispatch, Fatal, Outcome
+from jobs.dispatch import STORE_ERRORS_IN_A_ROW, UNSEEN_WEIGHT, Dispatch
 from jobs.errors import StoreError
 from jobs.ledger import Ledger
+from jobs.outcome import CRASHED_BESIDE, Fatal, Outcome
 from jobs.places import open_store
 from jobs.plan import Shard, Task
 from jobs.records import Claim, Commit, shard_id
@@ -192,3 +194,32 @@ def test_too_many_failed_pages_are_an_attempt_that_counts(ledger: Ledger) -> Non
     dispatch = planned(ledger, attempts=1)
     dispatch.finished(take(dispatch), Outcome("failed", code="too_many_failed", message="12 of 12 failed"))
     assert dispatch.tally.quarantined == [("box.tar", "12 of 12 failed")]
+
+
+def test_a_shard_that_a_living_run_is_at_is_left_to_it(ledger: Ledger) -> None:
+    assert ledger.claim(Claim("box.tar", 1, "work", 1, "other"))
+    busy = {(shard_id("box.tar"), "work")}
+    dispatch = Dispatch(ledger, "run", 3, lambda: busy)
+    works = [(shard(), "work"), (shard("free.tar"), "work")]
+    dispatch.plan(works, {}, ledger.claims(), {})
+    assert dispatch.elsewhere == ("box.tar",)
+    assert take(dispatch).shard.key == "free.tar" and dispatch.waiting == 0
+    dispatch.revisit()
+    assert dispatch.elsewhere == ("box.tar",) and dispatch.waiting == 0
+    busy.clear()  # the other run died
+    dispatch.revisit()
+    assert dispatch.elsewhere == () and take(dispatch).attempt == 2
+
+
+def test_a_shard_that_another_run_was_faster_at_is_no_loss(ledger: Ledger) -> None:
+    dispatch = planned(ledger, shard("a", 3), shard("b", 2), shard("c", 1))
+    a, b, c = (take(dispatch) for _ in range(3))
+    for task in (a, b, c):
+        dispatch.finished(task, Outcome("lost"))
+    for task, work in ((a, "work"), (b, "newer")):
+        assert ledger.claim(replace(claim(task), work=work, run_id="other"))
+        assert ledger.commit(replace(commit(task), work=work, run_id="other"))
+    dispatch.revisit()
+    assert dispatch.tally.by_others == 1
+    assert [key for key, _ in dispatch.tally.unfinished] == ["b"], "another version of it is committed"
+    assert take(dispatch).shard.key == "c" and dispatch.waiting == 0

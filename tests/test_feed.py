@@ -11,11 +11,12 @@ import pytest
 from ray.exceptions import RayActorError
 
 from jobs import feed
-from jobs.dispatch import Dispatch, Outcome
+from jobs.dispatch import Dispatch
 from jobs.errors import Interrupted
 from jobs.feed import Cleaner, Feed
 from jobs.ledger import Ledger
 from jobs.meter import Progress
+from jobs.outcome import Outcome
 from jobs.plan import Task
 from jobs.records import Claim, shard_id
 from jobs.stop import Stop

@@ -150,8 +150,8 @@ def test_a_failed_renewal_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mon
         put(key, data)
 
     monkeypatch.setattr(store, "put", flaky)
-    with acquire(store, "run-1", ttl_s=0.6) as held:
-        deadline = time.monotonic() + 5
+    with acquire(store, "run-1", ttl_s=3) as held:
+        deadline = time.monotonic() + 20
         while record(store, 1).renewals == 0 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert record(store, 1).renewals > 0
@@ -177,12 +177,13 @@ def test_a_lease_that_cannot_be_renewed_for_its_ttl_is_lost(
 def test_a_slow_maker_of_a_used_number_gives_way(place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     acquire(place, "run-1").release()
 
-    def overtaken(store: Store, number: int) -> None:
+    def overtaken(store: Store, key: str) -> bool:
         monkeypatch.undo()
         acquire(store, "run-2").release()  # number 2
         acquire(store, "run-3")  # number 3, which removes number 2
+        return False
 
-    monkeypatch.setattr(lease, "_check_free", overtaken)
+    monkeypatch.setattr(lease, "lives", overtaken)
     with pytest.raises(LeaseHeld, match="run-3"):
         acquire(place, "run-late")
 

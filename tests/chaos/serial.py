@@ -8,8 +8,9 @@ from unittest.mock import patch
 
 from jobs import run as runs
 from jobs.config import CleanOptions
-from jobs.dispatch import Dispatch, Outcome
+from jobs.dispatch import Dispatch
 from jobs.meter import Progress
+from jobs.outcome import Outcome
 from jobs.plan import Plan
 from jobs.run import Job, RunSummary, Silent
 from jobs.shard import clean_shard
@@ -21,19 +22,23 @@ from tests.samples import RECIPE, workshop
 def work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
     """What a cluster does, for one process."""
     with workshop(job.source, job.destination) as shop:
-        while task := dispatch.next_task():
-            try:
-                commit = clean_shard(task, shop)
-            except Exception as error:  # noqa: BLE001 - as at the actor boundary
-                outcome = _outcome_of(error, task)
-            else:
-                outcome = Outcome("done", commit) if commit else Outcome("lost", code="lost", message="lost")
-            dispatch.finished(task, outcome)
-            watch(Progress())
+        while dispatch.waiting:
+            while task := dispatch.next_task():
+                try:
+                    commit = clean_shard(task, shop)
+                except Exception as error:  # noqa: BLE001 - as at the actor boundary
+                    outcome = _outcome_of(error, task)
+                else:
+                    outcome = Outcome("done", commit) if commit else Outcome("lost")
+                dispatch.finished(task, outcome)
+                watch(Progress())
+            dispatch.revisit()
 
 
-def run_serially(source: Store, destination: Store, options: CleanOptions | None = None) -> RunSummary:
+def run_serially(
+    source: Store, destination: Store, options: CleanOptions | None = None, *, join: bool = False
+) -> RunSummary:
     """Make destination the cleaned mirror of source; raises as `run`."""
-    job = Job(source, destination, b"weights", RECIPE, options or CleanOptions())
+    job = Job(source, destination, b"weights", RECIPE, options or CleanOptions(), join=join)
     with patch.object(runs, "_work", work), patch.object(runs, "COMPACT_AT", 2):
         return runs.run(job, Silent())

@@ -10,7 +10,7 @@ import pytest
 
 from jobs import api, lease
 from jobs import run as runs
-from jobs.lease import acquire
+from jobs.guests import begin
 from jobs.ledger import Ledger
 from jobs.runs import last_runs
 from jobs.store_local import LocalStore
@@ -94,7 +94,7 @@ def begin_zombie(source: LocalStore, destination: LocalStore, moment: int) -> tu
     """Start a run that freezes at a moment: its pid, and how it stopped."""
 
     def work() -> None:
-        with patch.object(runs, "acquire", partial(acquire, ttl_s=0.3)):
+        with patch.object(runs, "begin", partial(begin, ttl_s=0.3)):
             run_serially(source, freeze_at(destination, moment))
 
     pid = in_child(work)

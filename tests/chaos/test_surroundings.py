@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from jobs import api, lease
-from jobs.dispatch import Fatal
 from jobs.errors import LeaseHeld, PumiceError
 from jobs.lease import acquire
 from jobs.ledger import Ledger
+from jobs.outcome import Fatal
 from jobs.store import Store
 from jobs.store_local import LocalStore
 from tests.chaos.breaking import Breaking, Countdown, in_child, outcome_of
