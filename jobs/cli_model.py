@@ -31,7 +31,7 @@ from model.weights import WeightsError, fingerprint, load_card, load_weights, sa
 
 CLEAN_PAGES = 150
 RENDERED_PAGES = 120
-LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-3
+LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 6e-4
 CHECK_PAGES = 12
 CHECK_SEED = 10_000
 """Clean pages for the card's scores are drawn from another seed than those for training."""
@@ -121,6 +121,7 @@ def _card(weights: Path, config: TrainConfig, folders: Sequence[Path], init: Pat
         "data": [folder.name for folder in folders] + [f"{RENDERED_PAGES} pages drawn by model.render"],
         "seed": config.seed,
         "steps": config.steps,
+        "learning_rate": config.learning_rate,
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "init": load_card(init) if init else None,

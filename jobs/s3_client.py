@@ -135,4 +135,8 @@ class Translator:
             return InputError(
                 f"{self._url} can't be reached ({error}): check the network, AWS_ENDPOINT_URL and AWS_REGION."
             )
-        return StoreError(f"{where}: {error}")
+        # The error's own text names the request, with our records in it; its kind says as much.
+        return StoreError(
+            f"{where}: the store no longer answers ({type(error).__name__}): what is committed stays, go on "
+            "when it is back."
+        )

@@ -103,10 +103,11 @@ class Patches:
 
     def _pair(self, rng: Generator, size: int, colour: bool) -> _Sample:
         pair = self._sheet(rng, colour).pair
-        scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.2)
+        # Where the truth says how dark ink is, a scan mostly stays what it was: that is what it teaches.
+        scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.15)
         patches = crop(rng, max(8, round(size / scale)), _in_mode(pair.noisy, colour), as_grey(pair.clean))
         noisy, clean = (_resized(patch, size) for patch in patches)
-        if rng.random() < 0.5:
+        if rng.random() < (0.5 if pair.bitonal else 0.15):
             noisy = _other_light(rng, noisy)
         return self._finish(rng, noisy, clean, pair.bitonal, colour)
 
@@ -121,12 +122,11 @@ class Patches:
         if self.pages and not bitonal and rng.random() < 0.25:
             clean = self._patch(rng, size, colour)
             return self._finish(rng, print_on(rng, light, clean), clean, False, colour)
-        scale = _scale(rng, 0.65, 1.6, 0.5 if bitonal else 0.2)
+        scale = _scale(rng, 0.65, 1.6, 0.5 if bitonal else 0.15)
         ink = _in_mode(sheet.ink, colour)
         patches = crop(rng, max(8, round(size / scale)), ink, as_grey(sheet.pair.clean))
         share, clean = (_resized(patch, size) for patch in patches)
-        # As strong as it was, where the truth says how dark ink should be, most of the time.
-        strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.3 else 1.0
+        strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else 1.0
         noisy = lay_on(rng, light, (share / 255) ** strength)
         return self._finish(rng, noisy, clean, bitonal, colour)
 

@@ -87,7 +87,7 @@ def _start(weed: str, home: Path, base: int) -> subprocess.Popen[bytes]:
 
 def _wait_for_a_put(server: subprocess.Popen[bytes], home: Path) -> None:
     """Listening is not readiness: the first put may fail for a while."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
         try:
             if not any(one["Name"] == BUCKET for one in client().list_buckets()["Buckets"]):

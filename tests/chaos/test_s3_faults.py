@@ -1,6 +1,7 @@
 """S3 behind a faulty proxy, and a server that is killed: the job ends right, or stops with one sentence."""
 
 import os
+import random
 import time
 from collections.abc import Iterator
 
@@ -13,12 +14,14 @@ from jobs.ledger import Ledger
 from jobs.run import RunSummary
 from jobs.store import Store
 from jobs.store_s3 import S3Store
+from tests.chaos.breaking import in_child, outcome_of
 from tests.chaos.proxy import FAULTS, FaultyProxy
 from tests.chaos.serial import run_serially
 from tests.s3_server import S3Server
 from tests.samples import Item, archive, digests, fill, png, tiff
 
 RUNS = 30
+AGAIN = 75
 SEED = int(os.environ.get("PUMICE_CHAOS_SEED", "1"))
 PAGES = [Item(f"{n}.png", png(n)) for n in range(3)]
 FILES = {
@@ -84,4 +87,37 @@ def test_faults_on_the_way(
     until_done(source, destination)
     assert sum(proxy.struck[one] for one in proxy.faults) >= 2
     proxy.rate = 0
+    assert_right(source, destination, expected)
+
+
+def attempt(source: Store, destination: Store) -> None:
+    """One run, as a process of its own; exits AGAIN where it stopped with a sentence."""
+    s3_client._made.cache_clear()  # connections don't survive a fork
+    try:
+        unfinished = run_serially(source, destination).unfinished
+    except (StoreError, InputError) as error:
+        unfinished = ((str(error), ""),)
+        assert str(error).endswith(".") and "\n" not in str(error)
+    if unfinished:
+        os._exit(AGAIN)
+
+
+@pytest.mark.timeout(900)
+def test_a_server_that_is_killed_and_comes_back(
+    places: tuple[Store, Store, dict[str, str]], s3_server: S3Server
+) -> None:
+    source, destination, expected = places
+    chance, ends = random.Random(SEED), list[int]()
+    for _ in range(2):
+        # A process each, as by cron: with the server away a run can't let go of the lease, but its end does.
+        run = in_child(lambda: attempt(source, destination))
+        time.sleep(chance.uniform(0.1, 0.6))
+        s3_server.kill()
+        time.sleep(chance.uniform(0.1, 2))
+        s3_server.restart()
+        ends.append(outcome_of(run))
+    while (end := outcome_of(in_child(lambda: attempt(source, destination)))) != 0:
+        ends.append(end)
+        assert len(ends) < RUNS
+    assert set(ends) <= {0, AGAIN}
     assert_right(source, destination, expected)
