@@ -29,8 +29,8 @@ from model.samples import Patches
 from model.train import train
 from model.weights import WeightsError, fingerprint, load_card, load_weights, save_card
 
-CLEAN_PAGES = 150
-RENDERED_PAGES = 120
+CLEAN_PAGES = 120
+RENDERED_PAGES = 200
 LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 6e-4
 CHECK_PAGES = 12
 CHECK_SEED = 10_000

@@ -173,7 +173,7 @@ def _ink_stem(stem: nn.Conv2d, channels: int) -> nn.Conv2d:
 
 
 def _joined_heads(model: Autoencoder, channels: int) -> nn.Conv2d:
-    """Both heads as one layer: the gain's channels, then the correction's in the order of `_cells`."""
+    """Both heads as one layer: the gain's channels, then the correction's as `_cleaned` wants it."""
     heads = (model.gain, model.correction)
     if channels == CHANNELS:
         (gain, gain_bias), (correction, bias) = ((head.weight, head.bias) for head in heads)
@@ -182,7 +182,7 @@ def _joined_heads(model: Autoencoder, channels: int) -> nn.Conv2d:
     assert gain_bias is not None and bias is not None
     correction = correction.reshape(channels, -1, *correction.shape[1:]).transpose(0, 1).flatten(0, 1)
     bias = bias.reshape(channels, -1).T.flatten()
-    return _convolution(torch.cat([gain, correction]), torch.cat([gain_bias, bias]))
+    return _convolution(torch.cat([gain, 255 * correction]), torch.cat([gain_bias, 255 * bias]))
 
 
 def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
@@ -252,9 +252,13 @@ def _convolve(layer: nn.Conv2d, x: Tensor, relu: bool = False, shortcut: Tensor 
 
 
 def _cleaned(cells: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
-    """`autoencoder.apply` for cells of integers (N, h, w, s * s, C); gain (N, h, w, C), correction flat."""
+    """`autoencoder.apply` for cells of integers (N, h, w, s * s, C).
+
+    Gain is (N, h, w, C); correction, the cells flat, in grey levels of 255.
+    """
     white = torch.iinfo(cells.dtype).max
-    x = cells.float()
-    x *= (gain.float() + 1)[:, :, :, None]
-    x += correction.float().reshape(x.shape).mul_(white)
+    x = correction.float().reshape(cells.shape)
+    if white > 255:  # noqa: PLR2004
+        x *= white / 255
+    x.addcmul_(cells.float(), (gain.float() + 1)[:, :, :, None])
     return x.round_().clamp_(0, white).to(cells.dtype)

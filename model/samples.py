@@ -18,7 +18,7 @@ from model.page import Page, as_grey, crop
 from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, take_apart
 
 COLOUR_SHARE = 0.4
-_PAIRS = {"as they are": 0.4, "on other paper": 0.25}
+_PAIRS = {"as they are": 0.36, "on other paper": 0.2}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = {False: 0.75, True: 0.3}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
@@ -143,9 +143,9 @@ class Patches:
     def _damaged(self, rng: Generator, size: int, colour: bool) -> _Sample:
         page = self._patch(rng, size, colour)
         kind = rng.random()
-        if kind < 0.45:  # highlights, shades and photographs are no dirt
+        if kind < 0.5:  # highlights, shades and photographs are no dirt
             return _Sample(page, page)
-        if kind < 0.55 and not colour:
+        if kind < 0.6 and not colour:
             return _Sample(*damage_bitonal(page, rng))
         other = self._patch(rng, size, False)
         return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.1, 1.0))), page)

@@ -38,6 +38,13 @@ def begin(cluster: "cluster_utils.Cluster", source: Path, destination: Path) -> 
     return subprocess.Popen([*command, "--address", cluster.address], stderr=subprocess.PIPE)
 
 
+def ended(run: "subprocess.Popen[bytes]") -> int:
+    """The exit code; what was told on the way shows where a test fails."""
+    _, told = run.communicate(timeout=600)
+    print(told.decode(errors="replace"))
+    return run.returncode
+
+
 def claims_of(destination: Path, worker: int) -> list[str]:
     """The shards that this process has claimed."""
     found = []
@@ -68,15 +75,14 @@ def test_what_a_killed_node_had_in_work_is_done_elsewhere(
 ) -> None:
     source, plain, destination = (tmp_path / name for name in ("source", "plain", "cleaned"))
     make_archive(source, dpi=100)
-    assert begin(cluster, source, plain).wait(300) == 3, "one page is broken on purpose"
+    assert ended(begin(cluster, source, plain)) == 3, "one page is broken on purpose"
     node = cluster.add_node(**NODE)
     raylet = node.all_processes["raylet"][0].process.pid
     run = begin(cluster, source, destination)
     worker, held = frozen_at_work(raylet, destination)
     os.kill(raylet, signal.SIGKILL)
     os.kill(worker, signal.SIGKILL)
-    _, told = run.communicate(timeout=600)
-    assert run.returncode == 3, told.decode()
+    assert ended(run) == 3
     assert digests(open_store(str(destination))) == digests(open_store(str(plain)))
     assert api.verify(str(destination)).problems == ()
     attempts = {commit.shard: commit.attempt for commit in Ledger(open_store(str(destination))).each_commit()}
