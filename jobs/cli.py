@@ -52,22 +52,15 @@ def clean(
         float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
     ] = None,
     recipe_changed: Annotated[str | None, typer.Option(help="keep (default) or redo old results.")] = None,
-    join: Annotated[
-        bool, typer.Option("--join", help="Share the work of a run that is at it already.")
-    ] = False,
+    join: Annotated[bool, typer.Option("--join", help="Share the work of a run that is at it.")] = False,
     config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
     given = {
-        "model": model,
-        "device": device,
-        "address": address,
-        "gpus_per_actor": gpus_per_actor,
-        "max_attempts": max_attempts,
-        "shard_timeout": shard_timeout,
-        "max_failed_pages": max_failed_pages,
+        "model": model, "device": device, "address": address, "gpus_per_actor": gpus_per_actor,
+        "max_attempts": max_attempts, "shard_timeout": shard_timeout, "max_failed_pages": max_failed_pages,
         "recipe_changed": recipe_changed,
-    }
+    }  # fmt: skip
     options = load_options(config, {key: value for key, value in given.items() if value is not None})
     if plan:
         print_plan(out, api.plan(src, dst, options))

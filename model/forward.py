@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.autoencoder import CHANNELS, Autoencoder, Block, grey_head, grey_stem
+from model.cells import cells_of, cleaned_cells, pad, rows_of
 
 CELLS = 1 << 17
 """A strip's size on a CPU, in cells of its level. Smaller strips spend more on halos and calls, larger ones
@@ -71,7 +72,7 @@ class PageNetwork:
         Returns:
             The cleaned pages, same shape, dtype and device.
         """
-        padded = _pad(pages, self._config.stride)
+        padded = pad(pages, self._config.stride)
         x, skips = padded, []
         for level in range(len(self._encoder)):
             skip, x = self._descend(level, x)
@@ -130,9 +131,9 @@ class PageNetwork:
             for block in self._detail:
                 h = _block(block, h)
             heads = strip.inner(_convolve(self._heads[channels], h)).permute(0, 2, 3, 1)
-            cells = _cells(pages, strip.top, strip.bottom, shuffle)
-            cleaned = _cleaned(cells, heads[..., :channels], heads[..., channels:])
-            rows = _rows(cleaned, shuffle)
+            cells = cells_of(pages, strip.top, strip.bottom, shuffle)
+            cleaned = cleaned_cells(cells, heads[..., :channels], heads[..., channels:])
+            rows = rows_of(cleaned, shuffle)
             bottom = min(strip.bottom * shuffle, height)
             result[:, strip.top * shuffle : bottom] = rows[:, : bottom - strip.top * shuffle, :width]
         return result
@@ -146,7 +147,7 @@ class PageNetwork:
         context: Tensor | None = None,
     ) -> Tensor:
         """The first convolution of a branch for a strip of its cells, plus the context, through the ReLU."""
-        ink = _cells(pages, strip.low, strip.high, cell)
+        ink = cells_of(pages, strip.low, strip.high, cell)
         white = torch.iinfo(pages.dtype).max
         if white > 255:  # noqa: PLR2004
             ink = ink.float().sub_(white).mul_(-255 / white).to(self._dtype)
@@ -166,14 +167,14 @@ class PageNetwork:
 
 
 def _ink_stem(stem: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A stem for ink in 0..255, with a cell's pixels in the order of `_cells`."""
+    """A stem for ink in 0..255, with a cell's pixels in the order of `cells_of`."""
     weight = stem.weight.detach() if channels == CHANNELS else grey_stem(stem.weight.detach())
     planes = weight.reshape(weight.shape[0], channels, -1, 3, 3).transpose(1, 2).flatten(1, 2)
     return _convolution(planes / 255, stem.bias)
 
 
 def _joined_heads(model: Autoencoder, channels: int) -> nn.Conv2d:
-    """Both heads as one layer: the gain's channels, then the correction's as `_cleaned` wants it."""
+    """Both heads as one layer: the gain's channels, then the correction's as `cleaned_cells` wants it."""
     heads = (model.gain, model.correction)
     if channels == CHANNELS:
         (gain, gain_bias), (correction, bias) = ((head.weight, head.bias) for head in heads)
@@ -189,40 +190,6 @@ def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
     layer.load_state_dict({"weight": weight, "bias": bias})
     return layer
-
-
-def _pad(pages: Tensor, stride: int) -> Tensor:
-    """Grow (N, H, W, C) to multiples of the stride by repeating the last row and column."""
-    count, height, width, channels = pages.shape
-    padded = pages.new_empty(count, height + -height % stride, width + -width % stride, channels)
-    # Plain copies: they are all that torch promises for uint16.
-    padded[:, :height, :width] = pages
-    padded[:, :height, width:] = pages[:, :, -1:]
-    padded[:, height:] = padded[:, height - 1 : height]
-    return padded
-
-
-def _cells(pages: Tensor, top: int, bottom: int, shuffle: int) -> Tensor:
-    """Rows top..bottom of the cells of (N, H, W, C): (N, rows, columns, shuffle * shuffle, C)."""
-    count, _, width, channels = pages.shape
-    rows = pages[:, top * shuffle : bottom * shuffle]
-    lines = _wide(rows.reshape(count, bottom - top, shuffle, width // shuffle, shuffle * channels))
-    cells = lines.transpose(2, 3).contiguous().view(pages.dtype)
-    return cells.view(count, bottom - top, width // shuffle, shuffle**2, channels)
-
-
-def _rows(cells: Tensor, shuffle: int) -> Tensor:
-    """The pixels of cells: (N, h, w, shuffle * shuffle, C) to (N, h * shuffle, w * shuffle, C)."""
-    count, height, width, _, channels = cells.shape
-    lines = _wide(cells.view(count, height, width, shuffle, shuffle * channels))
-    rows = lines.transpose(2, 3).contiguous().view(cells.dtype)
-    return rows.view(count, height * shuffle, width * shuffle, channels)
-
-
-def _wide(x: Tensor) -> Tensor:
-    """Integers whose last axis is one number each, where there are numbers that wide: they move faster."""
-    wide = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(x.shape[-1] * x.element_size())
-    return x.view(wide) if wide else x
 
 
 def _block(block: Block, x: Tensor) -> Tensor:
@@ -249,16 +216,3 @@ def _convolve(layer: nn.Conv2d, x: Tensor, relu: bool = False, shortcut: Tensor 
     if shortcut is not None:
         out += shortcut
     return out.relu_() if relu else out
-
-
-def _cleaned(cells: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
-    """`autoencoder.apply` for cells of integers (N, h, w, s * s, C).
-
-    Gain is (N, h, w, C); correction, the cells flat, in grey levels of 255.
-    """
-    white = torch.iinfo(cells.dtype).max
-    x = correction.float().reshape(cells.shape)
-    if white > 255:  # noqa: PLR2004
-        x *= white / 255
-    x.addcmul_(cells.float(), (gain.float() + 1)[:, :, :, None])
-    return x.round_().clamp_(0, white).to(cells.dtype)

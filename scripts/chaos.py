@@ -16,25 +16,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-import pyarrow.dataset as ds
-
-from jobs import api, lease, s3_client
+from jobs import lease, s3_client
 from jobs import run as runs
 from jobs.demo import make_archive
 from jobs.errors import PumiceError
 from jobs.guests import begin
 from jobs.places import open_store
-from jobs.store import LEDGER
 from jobs.store_local import LocalStore
 from scripts.blocks import write_block
+from scripts.chaos_row import Row
 from tests.chaos.breaking import freeze_at, in_child, kill_at, outcome_of
 from tests.chaos.proxy import FAULTS, FaultyProxy
 from tests.chaos.reader import watching
@@ -47,41 +43,6 @@ DOCS = Path(__file__).parent.parent / "infra" / "chaos.md"
 PAGES_A_BOX = 4
 MOMENTS = 180
 """A run of the archive below has about so many moments before and after its changes."""
-
-
-@dataclass
-class Row:
-    """A row of the table."""
-
-    what: str
-    times: int = 0
-    rounds: int = 0
-    stopped: int = 0
-    lost: int = 0
-    doubled: int = 0
-    looks: int = 0
-    partial: int = 0
-
-    def __str__(self) -> str:
-        looks = f"{self.partial} in {self.looks:,} looks" if self.looks else "–"
-        return (
-            f"| {self.what} | {self.times:,} | {self.rounds} | {self.stopped} | {self.lost} "
-            f"| {self.doubled} | {looks} |"
-        )
-
-    def check(self, destination: str, expected: dict[str, str]) -> None:
-        """Compare an end state with the undisturbed one, and count its rows."""
-        assert digests(open_store(destination)) == expected, destination
-        found = api.verify(destination)
-        assert not found.problems, found.problems
-        self.rounds += 1
-        if not destination.startswith("s3:"):
-            table = ds.dataset(Path(destination) / LEDGER / "reports").to_table()
-            names = Counter(
-                (r["shard"], r["member"], r["member_index"], r["page_index"]) for r in table.to_pylist()
-            )
-            self.doubled += sum(names.values()) - len(names)
-            self.lost += found.pages - len(names)
 
 
 def tree() -> dict[str, bytes]:
