@@ -17,7 +17,8 @@ class LossConfig:
     ink: float = 3.0
     lost: float = 1.5
     squared: float = 10.0
-    bitonal: float = 1.0
+    bitonal: float = 0.25
+    missed: float = 2.0
 
 
 def restoration_loss(
@@ -31,7 +32,8 @@ def restoration_loss(
 
     A truth of black and white is no measure of how dark ink should be: there ink may have any darkness that
     is clearly ink, and the paper at its edge any lightness that is clearly paper. What is wrong even so
-    counts `config.bitonal` times.
+    counts `config.bitonal` times, and `1 + config.missed` times that where it is ink: faint ink on dark paper
+    is what gets lost.
 
     Args:
         output: (N, C, H, W), 0..1.
@@ -48,4 +50,5 @@ def restoration_loss(
     error = torch.where(bitonal, undecided, error)
     lost = torch.where(bitonal, 0, F.relu(error) * (1 - clean).square())
     weighted = (1 + config.ink * ink) * (error.abs() + config.squared * error.square())
-    return ((weighted + config.lost * lost) * torch.where(bitonal, config.bitonal, 1.0)).mean()
+    weight = torch.where(bitonal, config.bitonal * (1 + config.missed * is_ink), 1.0)
+    return ((weighted + config.lost * lost) * weight).mean()

@@ -149,7 +149,7 @@ def loss_of(output: float, truth: float, bitonal: bool, ink: float = 0.0) -> flo
     one = torch.ones(1, 1, 2, 2)
     return float(
         restoration_loss(
-            one * output, one * truth, one * ink, torch.tensor([bitonal]), LossConfig(3.0, 1.5, 6.0, 2.0)
+            one * output, one * truth, one * ink, torch.tensor([bitonal]), LossConfig(3.0, 1.5, 6.0, 2.0, 3.0)
         )
     )
 
@@ -163,7 +163,7 @@ def test_losing_ink_costs_more_than_leaving_dirt() -> None:
 
 def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
     assert loss_of(0.05, 0, True, ink=1) == loss_of(0.3, 0, True, ink=1) == 0
-    assert loss_of(0.5, 0, True) == pytest.approx(2 * (0.2 + 6 * 0.04))
+    assert loss_of(0.5, 0, True) == pytest.approx(2 * (1 + 3) * (0.2 + 6 * 0.04)), "ink must not be missed"
     assert loss_of(0.75, 1, True, ink=0.5) == 0, "paper at an edge may be grey"
     assert loss_of(0.5, 1, True, ink=0.5) == pytest.approx(2 * (1 + 1.5) * (0.2 + 6 * 0.04))
     assert loss_of(0.75, 1, True) == pytest.approx(2 * (0.25 + 6 * 0.0625)), "paper elsewhere may not"
