@@ -17,10 +17,10 @@ from model.images import DataFault
 from model.page import Page, as_grey, crop
 from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, take_apart
 
-COLOUR_SHARE = 0.4
-_PAIRS = {"as they are": 0.36, "on other paper": 0.2}
+COLOUR_SHARE = 0.3
+_PAIRS = {"as they are": 0.6, "on other paper": 0.12}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
-_GREY_TRUTHS = {False: 0.75, True: 0.3}
+_GREY_TRUTHS = {False: 0.9, True: 0.3}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
 
