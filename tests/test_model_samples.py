@@ -5,7 +5,7 @@ import pytest
 
 from model.images import DataFault
 from model.papers import Pair
-from model.samples import Batch, Patches, _ink_map
+from model.samples import _GREY_TRUTHS, Batch, Patches, _ink_map
 
 
 def some_pair(name: str, grey: bool = False) -> Pair:
@@ -58,8 +58,9 @@ def test_how_many_pairs_there_are_of_either_truth_makes_no_difference() -> None:
     many = [some_pair(f"{'x' * n}", grey=True) for n in range(1, 6)]
     data = Patches([some_pair("one"), *many], [], 0)
     rng = np.random.default_rng(0)
-    drawn = [data._sheet(rng, colour=False).pair.bitonal for _ in range(300)]
-    assert 0.2 < np.mean(drawn) < 0.4
+    for colour, greys in _GREY_TRUTHS.items():
+        drawn = [not data._sheet(rng, colour).pair.bitonal for _ in range(1000)]
+        assert np.mean(drawn) == pytest.approx(greys, abs=0.05)
 
 
 def test_strokes_meet_the_paper_of_others() -> None:

@@ -18,7 +18,8 @@ PLAN = Plan((Shard("box[1].tar", "tar", (ObjectInfo("box[1].tar", 2_000_000, "v"
 SUMMARY = RunSummary(
     run_id="r", shards=1, done_before=3, kept=2, pages=10, cleaned=7, passed_through=2, failed=1, damaged=1,
     pixels=20_000_000, bytes_in=2_000_000, bytes_out=1_500_000_000, quarantined=(("bad.tar", "it [died]"),),
-    unfinished=(("new.tar", "it changed"),), gone=("gone.zip", "b.zip"), seconds=2.0,
+    unfinished=(("new.tar", "it changed"),), gone=("gone.zip", "b.zip"), seconds=2.0, by_others=4,
+    elsewhere=("big.tar",),
 )  # fmt: skip
 
 
@@ -77,7 +78,9 @@ def test_the_summary_names_everything_that_did_not_go_well() -> None:
         "1 damaged archives were copied as they are.",
         "Quarantined: bad.tar: it [died]",
         "Left for the next run: new.tar: it changed",
+        "4 shards were done by runs beside this one.",
         "Report: s3://b/cleaned/_pumice/reports",
+        "1 shards are still in work in a run beside this one.",
         "2 shards are another recipe's results: --recipe-changed redo does them again.",
         "Gone from the source, results kept: gone.zip and 1 more",
     ]
