@@ -29,6 +29,7 @@ STORE_ERRORS_IN_A_ROW = 5
 
 
 Busy: TypeAlias = Callable[[], Container[tuple[str, str]]]
+"""Says what other living runs are at, by shard id and work."""
 
 
 @dataclass

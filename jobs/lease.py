@@ -97,7 +97,7 @@ class Lease:
             self._store.put(self._place, self._record.to_json())
 
     def _overtaken(self) -> bool:
-        return max(_numbers(self._store), default=0) > self._number
+        return latest_number(self._store) > self._number
 
     def __enter__(self) -> "Lease":
         self._thread.start()

@@ -120,7 +120,7 @@ class Worker:
         except Exception as error:  # the actor boundary: a bug must cost one shard, not the job
             return _outcome_of(error, task)
         if commit is None:
-            return Outcome("lost", code="lost", message="another attempt has this shard")
+            return Outcome("lost")
         return Outcome("done", commit)
 
 

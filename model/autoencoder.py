@@ -9,8 +9,8 @@ paper, and a per-pixel correction for what no gain can mend.
 
     cleaned = clamp(page * (1 + gain) + correction, 0, 1)
 
-Where the cost lies decided the shape: strokes come back exact only through several layers of the detail
-branch, which sees most of the cells, so the context begins below it. Widths are multiples of 32, which matrix
+Where the cost lies decided the shape: strokes need several layers of the detail branch, which sees
+most of the cells, so the context begins below it. Widths are multiples of 32, which matrix
 units are filled by. Blocks end in their ReLU, so that convolution, shortcut and ReLU run as one pass over
 memory (`model.forward`).
 

@@ -100,8 +100,7 @@ class PageNetwork:
         result = self._map(count, level, height, width)
         down = result if last else self._map(count, level + 1, height // 2, width // 2)
         for strip in self._strips(height, width, _BLOCK_HALO + (_STEM_HALO if first else 0)):
-            inside = x[:, :, strip.low : strip.high]
-            h = self._stem(self._contexts, x, strip, cell) if first else inside
+            h = self._stem(self._contexts, x, strip, cell) if first else x[:, :, strip.low : strip.high]
             part = strip.inner(_block(self._encoder[level], h))
             result[:, :, strip.top : strip.bottom] = part
             if not last:

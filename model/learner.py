@@ -9,7 +9,6 @@ one cosine cycle.
 import json
 import pickle
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -66,8 +65,6 @@ class Learner:
         """Start from a network, which is moved to the device and changed."""
         self.config = config
         self.device = device
-        self._threads = torch.get_num_threads() if device.type == "cpu" else 1
-        self._pool = ThreadPoolExecutor(self._threads, initializer=_alone, initargs=(device,))
         self.model = _channels_last(model.to(device))
         averaging = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
         self.ema = AveragedModel(self.model, multi_avg_fn=averaging)
@@ -93,8 +90,9 @@ class Learner:
                 losses.clear()
 
     def _step(self, batch: Batch) -> float:
+        loss = self._loss(batch)
         self.model.zero_grad()
-        loss = self._learn(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for weight, matrix in self._matrices:
             assert weight.grad is not None
@@ -103,25 +101,7 @@ class Learner:
             optimizer.step()
             schedule.step()
         self.ema.update_parameters(self.model)
-        return loss
-
-    def _learn(self, batch: Batch) -> float:
-        """Set the gradients, and return the loss.
-
-        On a CPU each core takes its part of the batch: half the time of all cores at one layer after another.
-        """
-        parts = batch.parts(self._threads)
-        shares = [len(part.noisy) / len(batch.noisy) for part in parts]
-        parameters = list(self.model.parameters())
-
-        def gradients(part: Batch, share: float) -> tuple[float, Sequence[Tensor]]:
-            loss = self._loss(part) * share
-            return float(loss.detach()), torch.autograd.grad(loss, parameters)
-
-        losses, found = zip(*self._pool.map(gradients, parts, shares), strict=True)
-        for parameter, own in zip(parameters, zip(*found, strict=True), strict=True):
-            parameter.grad = sum(own[1:], own[0])
-        return float(sum(losses))
+        return float(loss.detach())
 
     def _loss(self, batch: Batch) -> Tensor:
         noisy, clean, ink = (_to(part, self.device) for part in (batch.noisy, batch.clean, batch.ink))
@@ -168,12 +148,6 @@ class Learner:
             if isinstance(error, TrainingFault):
                 raise
             raise TrainingFault(f"{path} can't be continued: remove it or name another --out") from error
-
-
-def _alone(device: torch.device) -> None:
-    """Let this thread work alone."""
-    if device.type == "cpu":
-        torch.set_num_threads(1)
 
 
 def _matrices(model: Autoencoder) -> list[tuple[nn.Parameter, nn.Parameter]]:

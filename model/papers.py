@@ -160,7 +160,7 @@ def _relief(light: Plane, strength: float) -> Plane:
 
 
 def print_on(rng: Generator, light: Plane, page: Page) -> Page:
-    """Print a clean page on paper, a little out of focus: NoisyOffice is fitted best by 0.46 pixels.
+    """Print a clean page on paper, a little out of focus: NoisyOffice is fitted best by 0.4 to 0.46 pixels.
 
     Args:
         rng: all randomness.

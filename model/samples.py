@@ -41,12 +41,6 @@ class Batch:
     ink: NDArray[np.uint8]
     bitonal: NDArray[np.bool_]
 
-    def parts(self, count: int) -> list["Batch"]:
-        """The batch in up to `count` parts of about equal size."""
-        arrays = (self.noisy, self.clean, self.ink, self.bitonal)
-        pieces = zip(*(np.array_split(array, min(count, len(self.noisy))) for array in arrays), strict=True)
-        return [Batch(*piece) for piece in pieces]
-
 
 @dataclass(frozen=True)
 class _Sample:
@@ -103,10 +97,7 @@ class Patches:
 
     def _pair(self, rng: Generator, size: int, colour: bool) -> _Sample:
         pair = self._sheet(rng, colour).pair
-        # Where the truth says how dark ink is, a scan mostly stays what it was: that is what it teaches.
-        scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.15)
-        patches = crop(rng, max(8, round(size / scale)), _in_mode(pair.noisy, colour), as_grey(pair.clean))
-        noisy, clean = (_resized(patch, size) for patch in patches)
+        noisy, clean = _cut(rng, pair, _in_mode(pair.noisy, colour), size)
         if rng.random() < (0.5 if pair.bitonal else 0.15):
             noisy = _other_light(rng, noisy)
         return self._finish(rng, noisy, clean, pair.bitonal, colour)
@@ -122,10 +113,7 @@ class Patches:
         if self.pages and not bitonal and rng.random() < 0.25:
             clean = self._patch(rng, size, colour)
             return self._finish(rng, print_on(rng, light, clean), clean, False, colour)
-        scale = _scale(rng, 0.65, 1.6, 0.5 if bitonal else 0.15)
-        ink = _in_mode(sheet.ink, colour)
-        patches = crop(rng, max(8, round(size / scale)), ink, as_grey(sheet.pair.clean))
-        share, clean = (_resized(patch, size) for patch in patches)
+        share, clean = _cut(rng, sheet.pair, _in_mode(sheet.ink, colour), size)
         strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else 1.0
         noisy = lay_on(rng, light, (share / 255) ** strength)
         return self._finish(rng, noisy, clean, bitonal, colour)
@@ -154,6 +142,16 @@ class Patches:
         page = self.pages[int(rng.integers(0, len(self.pages)))]
         scale = _scale(rng, 0.5, 1.8, 0.3)
         return _resized(_in_mode(crop(rng, max(8, round(size / scale)), page)[0], colour), size)
+
+
+def _cut(rng: Generator, pair: Pair, page: Page, size: int) -> tuple[Page, Page]:
+    """A patch of a pair's page and the same one of its truth, sometimes scaled.
+
+    Where the truth says how dark ink is, a scan mostly stays what it was: that is what it teaches.
+    """
+    scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.15)
+    noisy, clean = crop(rng, max(8, round(size / scale)), page, as_grey(pair.clean))
+    return _resized(noisy, size), _resized(clean, size)
 
 
 def _strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:

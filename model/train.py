@@ -1,6 +1,6 @@
 """Train a network: `pumice train --pairs DIR --clean DIR --steps 12000 --out runs/one`.
 
-AdamW on one cosine cycle; what gets saved is a moving average of the weights (Polyak & Juditsky 1992). A
+How weights learn says `model.learner`; what gets saved is their moving average (Polyak & Juditsky 1992). A
 checkpoint every few hundred steps lets the same command continue; batches are seeded by step. Every so often
 the average is tried on pairs that were held out: the best one is the result, and a training that gets no
 better stops.

@@ -34,7 +34,7 @@ from jobs.places import open_store
 from jobs.plan import Shard, make_plan
 from jobs.records import Commit, done_key
 from jobs.store import ObjectInfo, Store
-from scripts.blocks import write_block
+from scripts.blocks import show_figures
 
 RECIPE = "0123456789abcdef"
 DOCS = Path(__file__).parent.parent / "infra" / "ledger.md"
@@ -176,9 +176,7 @@ def main() -> None:
         "",
         f"`scripts/bench-ledger --shards {given.shards}`, {os.cpu_count()} cores, a local disk.",
     ]
-    print("\n".join(lines))
-    if given.write:
-        write_block(DOCS, "figures", "\n".join(lines))
+    show_figures(lines, DOCS if given.write else None)
 
 
 if __name__ == "__main__":

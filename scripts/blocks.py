@@ -61,6 +61,18 @@ def write_block(page: Path, name: str, text: str) -> None:
     page.write_text(replace_block(page.read_text(), name, text))
 
 
+def show_figures(lines: Sequence[str], page: Path | None) -> None:
+    """Print what was measured, and put it into the block `figures` of a page, if there is one.
+
+    Raises:
+        ValueError: see `replace_block`.
+    """
+    text = "\n".join(lines)
+    print(text)
+    if page is not None:
+        write_block(page, "figures", text)
+
+
 def draw_curves(
     picture: Path, curves: Sequence[Curve], title: str, axes: tuple[str, str], log: bool = False
 ) -> None:

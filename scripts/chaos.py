@@ -29,7 +29,7 @@ from jobs.errors import PumiceError
 from jobs.guests import begin
 from jobs.places import open_store
 from jobs.store_local import LocalStore
-from scripts.blocks import write_block
+from scripts.blocks import show_figures
 from scripts.chaos_row import Row
 from tests.chaos.breaking import freeze_at, in_child, kill_at, outcome_of
 from tests.chaos.proxy import FAULTS, FaultyProxy
@@ -209,9 +209,7 @@ def main() -> None:
         f"`scripts/chaos --kills {given.kills} --zombies {given.zombies} --rounds {given.rounds} "
         f"--ray-kills {given.ray_kills} --seed {given.seed}`",
     ]
-    print("\n".join(lines))
-    if given.write:
-        write_block(DOCS, "figures", "\n".join(lines))
+    show_figures(lines, DOCS if given.write else None)
 
 
 if __name__ == "__main__":
