@@ -5,10 +5,10 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jobs.errors import DestinationFull, SourceChanged, StoreError
 from jobs.store import ObjectInfo, Staged
@@ -16,6 +16,10 @@ from jobs.walk import OWN_PREFIX, describe
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+T = TypeVar("T")
+_NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
+"""How file systems and old kernels say that a file needs a name."""
 
 
 @contextmanager
@@ -80,6 +84,37 @@ def write_temp(target: Path, data: bytes) -> Path:
     return temp
 
 
+def link_whole(target: Path, data: bytes) -> None:
+    """Make `target` a durable file with `data`, whole or not at all; raises FileExistsError if there is one.
+
+    It has no name before, so that a writer that is killed leaves nothing behind. On a file system that knows
+    no such files, as NFS, it has one that no listing shows, and `gc` removes what a killed writer left.
+    """
+    try:
+        _in_folder(target.parent, lambda: _link_nameless(target, data))
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS:
+            raise
+        temp = write_temp(target, data)
+        try:
+            os.link(temp, target)
+        finally:
+            temp.unlink(missing_ok=True)
+
+
+def _link_nameless(target: Path, data: bytes) -> None:
+    handle = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    with io.FileIO(handle, "wb") as file:
+        _write_all(file, memoryview(data))
+        os.fsync(handle)
+        handles = os.open("/proc/self/fd", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # With a folder's handle, or Python would link the symbolic link that /proc shows.
+            os.link(str(handle), target, src_dir_fd=handles, follow_symlinks=True)
+        finally:
+            os.close(handles)
+
+
 def _write_all(file: io.FileIO, view: memoryview) -> None:
     done = 0
     while done < len(view):  # an unbuffered write may take only a part, as at the edge of a full disk
@@ -87,14 +122,18 @@ def _write_all(file: io.FileIO, view: memoryview) -> None:
 
 
 def _open_in_folder(path: Path, flags: int) -> int:
-    """Open for writing, with the folders above; `delete` may remove an empty one in between, so try again."""
+    """Open for writing, with the folders above."""
+    flags |= os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    return _in_folder(path.parent, lambda: os.open(path, flags, 0o666))
+
+
+def _in_folder(folder: Path, act: Callable[[], T]) -> T:
+    """Make a folder and act in it; `delete` may remove an empty one in between, so try again."""
     for _ in range(100):
-        _make_folders(path.parent)
-        try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o666)
-        except FileNotFoundError:
-            continue
-    raise StoreError(f"The folder {path.parent} vanishes as soon as it is made.")
+        _make_folders(folder)
+        with suppress(FileNotFoundError):
+            return act()
+    raise StoreError(f"The folder {folder} vanishes as soon as it is made.")
 
 
 def _make_folders(folder: Path) -> None:

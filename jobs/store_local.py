@@ -16,6 +16,7 @@ from jobs.local_io import (
     LocalUpload,
     PinnedFile,
     is_absence,
+    link_whole,
     sha256_of,
     staging_key,
     sync_folder,
@@ -101,9 +102,8 @@ class LocalStore:
         """Put only if absent: a link to a whole, durable file either takes the name or finds it taken."""
         path = self._path(key)
         with translated(path):
-            temp = write_temp(path, data)
             try:
-                os.link(temp, path)
+                link_whole(path, data)
             except FileExistsError:
                 return path.read_bytes() == data
             except OSError as error:
@@ -113,8 +113,6 @@ class LocalStore:
                         "overwrite each other: choose a folder on another one."
                     ) from error
                 raise
-            finally:
-                temp.unlink(missing_ok=True)
             sync_folder(path.parent)
         return True
 

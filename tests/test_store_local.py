@@ -125,13 +125,40 @@ def test_a_folder_that_cannot_be_written(store: LocalStore, monkeypatch: pytest.
 
 
 def test_a_file_system_without_links(root: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object) -> None:
+    def link(*_: object, **how: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(InputError, match="no hard links"):
         store.probe()
     assert not [path for path in root.rglob("*") if path.is_file()]
+
+
+def test_a_killed_writer_leaves_nothing(
+    root: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, seen = os.link, list[Path]()
+
+    def link(source: str, target: Path, *, src_dir_fd: int, follow_symlinks: bool) -> None:
+        seen.extend(path for path in root.rglob("*") if path.is_file())
+        plain(source, target, src_dir_fd=src_dir_fd, follow_symlinks=follow_symlinks)
+        seen.extend(path for path in root.rglob("*") if path.is_file())
+
+    monkeypatch.setattr(os, "link", link)
+    assert store.create("_pumice/a/b", b"whole")
+    assert seen == [root / "_pumice/a/b"]
+    assert not store.create("_pumice/a/b", b"other") and (root / "_pumice/a/b").read_bytes() == b"whole"
+
+
+def test_a_file_system_without_nameless_files(
+    root: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(local_io, "_link_nameless", refuse)
+    assert store.create("a", b"whole") and store.create("a", b"whole") and not store.create("a", b"other")
+    assert [path.name for path in root.iterdir()] == ["a"] and (root / "a").read_bytes() == b"whole"
 
 
 def test_a_full_disk(root: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
