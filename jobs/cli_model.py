@@ -31,7 +31,7 @@ from model.weights import WeightsError, fingerprint, load_card, load_weights, sa
 
 CLEAN_PAGES = 120
 RENDERED_PAGES = 200
-LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 6e-4
+LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-3
 CHECK_PAGES = 12
 CHECK_SEED = 10_000
 """Clean pages for the card's scores are drawn from another seed than those for training."""

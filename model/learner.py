@@ -109,8 +109,8 @@ class Learner:
             output = self.model.restored(noisy)
         if isinstance(self.model, ArticleNetwork):
             return F.mse_loss(output, clean)
-        bitonal = torch.from_numpy(batch.bitonal).to(self.device)
-        return restoration_loss(output, clean, ink, bitonal, self.config.loss)
+        truth = torch.from_numpy(batch.truth).to(self.device)
+        return restoration_loss(output, clean, ink, truth, self.config.loss)
 
     def averaged(self) -> Network:
         """The moving average of the weights so far."""

@@ -1,6 +1,7 @@
 """What training makes small: the error to the truth, with care for ink."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 import torch.nn.functional as F
@@ -10,20 +11,31 @@ DARK, LIGHT = 0.3, 0.7
 """What is clearly ink and clearly paper, where the truth is 1-bit and results are cut in the middle."""
 
 
+class Truth(IntEnum):
+    """What a sample's truth is worth."""
+
+    PAGE = 0
+    """A clean page that code damaged."""
+    BITONAL = 1
+    """Black and white: where ink is, and not how dark."""
+    TONES = 2
+    """A real scan's, in grey: exact to the tone, and there are few."""
+
+
 @dataclass(frozen=True)
 class LossConfig:
     """The weights of the loss; see `restoration_loss`."""
 
     ink: float = 3.0
     lost: float = 1.5
-    squared: float = 10.0
-    bitonal: float = 0.25
+    squared: float = 20.0
+    tones: float = 8.0
+    bitonal: float = 0.5
+    bitonal_squared: float = 5.0
     missed: float = 2.0
 
 
-def restoration_loss(
-    output: Tensor, clean: Tensor, ink: Tensor, bitonal: Tensor, config: LossConfig
-) -> Tensor:
+def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, config: LossConfig) -> Tensor:
     """How wrong a cleaned batch is, 0 or more.
 
     Absolute plus squared error. Pixels at ink count `1 + config.ink` times; ink that came out lighter than
@@ -33,22 +45,28 @@ def restoration_loss(
     A truth of black and white is no measure of how dark ink should be: there ink may have any darkness that
     is clearly ink, and the paper at its edge any lightness that is clearly paper. What is wrong even so
     counts `config.bitonal` times, and `1 + config.missed` times that where it is ink: faint ink on dark paper
-    is what gets lost.
+    is what gets lost. Its errors are large ones, and squares of them less telling (`config.bitonal_squared`).
+
+    The tones of real scans count `config.tones` times: their errors are a tenth of those of the others, whose
+    gradients would drown theirs.
 
     Args:
         output: (N, C, H, W), 0..1.
         clean: the truth, alike.
         ink: (N, 1, H, W), 0..1, see `model.samples.Batch`.
-        bitonal: (N,) bool, whose truths are black and white.
+        truth: (N,) uint8, a `Truth` each.
         config: the weights.
     """
-    bitonal = bitonal[:, None, None, None]
+    truth = truth[:, None, None, None]
+    bitonal = truth == Truth.BITONAL
     error = output - clean
     light = output.mean(1, keepdim=True)  # ink keeps its hue
     is_ink, at_ink = clean < 0.5, (ink > 0) & (clean >= 0.5)  # noqa: PLR2004
     undecided = is_ink * F.relu(light - DARK) - at_ink * F.relu(LIGHT - light) + ~(is_ink | at_ink) * error
     error = torch.where(bitonal, undecided, error)
     lost = torch.where(bitonal, 0, F.relu(error) * (1 - clean).square())
-    weighted = (1 + config.ink * ink) * (error.abs() + config.squared * error.square())
-    weight = torch.where(bitonal, config.bitonal * (1 + config.missed * is_ink), 1.0)
+    squared = torch.where(bitonal, config.bitonal_squared, config.squared)
+    weighted = (1 + config.ink * ink) * (error.abs() + squared * error.square())
+    weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
+    weight = torch.where(bitonal, config.bitonal * (1 + config.missed * is_ink), weight)
     return ((weighted + config.lost * lost) * weight).mean()

@@ -175,7 +175,20 @@ def print_on(rng: Generator, light: Plane, page: Page) -> Page:
     return lay_on(rng, light, ink + rng.uniform(0, 0.03) * (1 - ink))
 
 
-def lay_on(rng: Generator, light: Plane, ink: NDArray[np.floating[Any]]) -> Page:
+def shine_through(rng: Generator, light: Plane, ink: Page, strength: float) -> Plane:
+    """Paper through which the ink of its other side is seen: mirrored, blurred by the paper, and weaker.
+
+    Args:
+        rng: all randomness.
+        light: the paper, 0..1.
+        ink: the other side's, as `Sheet.ink`, of the paper's shape.
+        strength: an exponent, that of the ink on this side.
+    """
+    behind = cv2.GaussianBlur(ink[:, ::-1].astype(np.float32) / 255, (0, 0), rng.uniform(0.6, 2.5))
+    return np.asarray(light * np.maximum(behind, 0.05) ** (strength * rng.uniform(0.1, 0.6)), np.float32)
+
+
+def lay_on(rng: Generator, light: Plane, ink: NDArray[np.floating[Any]], toner: bool = True) -> Page:
     """Lay ink on paper.
 
     Ink takes its share of the light; glossy ink (toner) gives some of it back where the paper swallows it:
@@ -186,8 +199,9 @@ def lay_on(rng: Generator, light: Plane, ink: NDArray[np.floating[Any]]) -> Page
         rng: all randomness.
         light: the paper, 0..1.
         ink: the share of light that ink lets through, of the paper's shape, 0..1.
+        toner: whether it may be glossy; pens and printing presses leave no gloss.
     """
-    gloss = rng.uniform(0.3, 1.0) if rng.random() < 0.5 else 0.0
+    gloss = rng.uniform(0.3, 1.0) if toner and rng.random() < 0.5 else 0.0
     scan = np.asarray(light * ink + gloss * (1 - light) * (1 - ink), np.float32)
     if rng.random() < 0.3:
         scan += rng.standard_normal(scan.shape, np.float32) * rng.uniform(0, 0.02)

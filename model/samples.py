@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from model.damage import damage, damage_bitonal
 from model.images import DataFault
+from model.loss import Truth
 from model.page import Page, as_grey, crop
-from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, take_apart
+from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, shine_through, take_apart
 
 COLOUR_SHARE = 0.3
-_PAIRS = {"as they are": 0.6, "on other paper": 0.12}
+_PAIRS = {"as they are": 0.55, "on other paper": 0.18}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
-_GREY_TRUTHS = {False: 0.9, True: 0.3}
+_GREY_TRUTHS = {False: 0.8, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
 
@@ -33,20 +34,20 @@ class Batch:
         noisy: (N, C, S, S) uint8, C 1 or 3.
         clean: the truth, same shape.
         ink: (N, 1, S, S) uint8, how much a pixel or its neighbours are ink or edge.
-        bitonal: (N,) bool: truths that say where ink is, and not how dark.
+        truth: (N,) uint8, a `model.loss.Truth` each.
     """
 
     noisy: NDArray[np.uint8]
     clean: NDArray[np.uint8]
     ink: NDArray[np.uint8]
-    bitonal: NDArray[np.bool_]
+    truth: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class _Sample:
     noisy: Page
     clean: Page
-    bitonal: bool = False
+    truth: Truth = Truth.PAGE
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Patches:
             for pages in zip(*((s.noisy, s.clean) for s in samples), strict=True)
         )
         ink = np.stack([_ink_map(as_grey(s.clean))[None] for s in samples])
-        return Batch(noisy, clean, ink, np.asarray([s.bitonal for s in samples]))
+        return Batch(noisy, clean, ink, np.asarray([s.truth for s in samples], np.uint8))
 
     def _sample(self, rng: Generator, size: int, colour: bool) -> _Sample:
         kind = rng.random()
@@ -100,7 +101,7 @@ class Patches:
         noisy, clean = _cut(rng, pair, _in_mode(pair.noisy, colour), size)
         if rng.random() < (0.5 if pair.bitonal else 0.15):
             noisy = _other_light(rng, noisy)
-        return self._finish(rng, noisy, clean, pair.bitonal, colour)
+        return self._finish(rng, noisy, clean, Truth.BITONAL if pair.bitonal else Truth.TONES, colour)
 
     def _on_other_paper(self, rng: Generator, size: int, colour: bool) -> _Sample:
         """The strokes of a pair or of a clean page on the paper of another pair."""
@@ -112,21 +113,25 @@ class Patches:
         bitonal = sheet.pair.bitonal
         if self.pages and not bitonal and rng.random() < 0.25:
             clean = self._patch(rng, size, colour)
-            return self._finish(rng, print_on(rng, light, clean), clean, False, colour)
+            return self._finish(rng, print_on(rng, light, clean), clean, Truth.PAGE, colour)
         share, clean = _cut(rng, sheet.pair, _in_mode(sheet.ink, colour), size)
-        strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else 1.0
-        noisy = lay_on(rng, light, (share / 255) ** strength)
-        return self._finish(rng, noisy, clean, bitonal, colour)
+        strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else np.ones(1)
+        if bitonal and rng.random() < 0.4:
+            other = self._sheets[-1][int(rng.integers(0, len(self._sheets[-1])))]
+            back = _cut(rng, other.pair, _in_mode(other.ink, colour), size)[0]
+            light = shine_through(rng, light, back, float(strength.mean()))
+        noisy = lay_on(rng, light, (share / 255) ** strength, toner=not bitonal)
+        return self._finish(rng, noisy, clean, Truth.BITONAL if bitonal else Truth.PAGE, colour)
 
     @staticmethod
-    def _finish(rng: Generator, noisy: Page, clean: Page, bitonal: bool, colour: bool) -> _Sample:
-        if bitonal:
+    def _finish(rng: Generator, noisy: Page, clean: Page, truth: Truth, colour: bool) -> _Sample:
+        if truth is Truth.BITONAL:
             clean = np.where(clean < 128, 0, 255).astype(np.uint8)  # what scaling made grey
         if rng.random() < 0.3:
             noisy, clean = noisy[:, ::-1], clean[:, ::-1]
         if rng.random() < 0.3:
             noisy, clean = noisy[::-1], clean[::-1]
-        return _Sample(noisy, _in_mode(clean, colour), bitonal)
+        return _Sample(noisy, _in_mode(clean, colour), truth)
 
     def _damaged(self, rng: Generator, size: int, colour: bool) -> _Sample:
         page = self._patch(rng, size, colour)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.page import Page
-from model.papers import Pair, draw_paper, print_on, take_apart
+from model.papers import Pair, draw_paper, print_on, shine_through, take_apart
 
 
 def textured(seed: int, colour: bool = False) -> Page:
@@ -78,3 +78,13 @@ def test_printing_keeps_paper_and_darkens_ink() -> None:
         assert printed.shape == page.shape and printed.dtype == np.uint8
         assert abs(float(printed[:, :10].mean()) - 178.5) < 4
         assert printed[:, 30:].mean() < 130
+
+
+def test_the_other_side_shines_through_mirrored_and_weaker() -> None:
+    light = np.full((40, 40), 0.8, np.float32)
+    ink = np.full((40, 40), 255, np.uint8)
+    ink[:, :8] = 60
+    for seed in range(20):
+        seen = shine_through(np.random.default_rng(seed), light, ink, 1.0)
+        assert seen.shape == light.shape and seen.dtype == np.float32
+        assert np.allclose(seen[:, :20], 0.8) and (seen[:, 36:] < 0.78).all() and seen.min() > 0.8 * 60 / 255

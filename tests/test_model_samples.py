@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model.images import DataFault
+from model.loss import Truth
 from model.papers import Pair
 from model.samples import _GREY_TRUTHS, Batch, Patches, _ink_map
 
@@ -17,7 +18,7 @@ def some_pair(name: str, grey: bool = False) -> Pair:
 
 
 def equal(a: Batch, b: Batch) -> bool:
-    parts = ((a.noisy, b.noisy), (a.clean, b.clean), (a.ink, b.ink), (a.bitonal, b.bitonal))
+    parts = ((a.noisy, b.noisy), (a.clean, b.clean), (a.ink, b.ink), (a.truth, b.truth))
     return all(np.array_equal(x, y) for x, y in parts)
 
 
@@ -31,7 +32,7 @@ def test_seed_and_step_decide_a_batch() -> None:
         assert one.noisy.shape == one.clean.shape and one.noisy.shape[1] in (1, 3)
         assert (
             one.ink.shape == (len(one.noisy), 1, *one.noisy.shape[2:])
-            and one.bitonal.shape == one.noisy.shape[:1]
+            and one.truth.shape == one.noisy.shape[:1]
         )
         assert one.noisy.dtype == one.clean.dtype == one.ink.dtype == np.uint8
     others = Patches([some_pair("a")], pages, seed=6).batches(0, 12)
@@ -50,7 +51,8 @@ def test_pairs_alone_and_pages_alone_will_do() -> None:
 def test_truths_of_black_and_white_are_marked_and_stay_so() -> None:
     for grey in (False, True):
         for batch in Patches([some_pair("a", grey)], [], 0).batches(0, 6):
-            assert batch.bitonal.all() != grey
+            assert (batch.truth == Truth.BITONAL).all() != grey
+            assert (batch.truth == Truth.TONES).any() == grey
             assert grey or set(np.unique(batch.clean)) <= {0, 255}
 
 

@@ -11,7 +11,7 @@ from model import learner
 from model import train as training
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.learner import TrainConfig, TrainingFault
-from model.loss import LossConfig, restoration_loss
+from model.loss import LossConfig, Truth, restoration_loss
 from model.papers import Pair
 from model.samples import Patches
 from model.train import train, validation_error
@@ -145,28 +145,33 @@ def test_continuing_with_a_network_of_another_shape_is_refused(tmp_path: Path, d
         train(data, CONFIG, tmp_path / "out", init=tmp_path / "other.safetensors")
 
 
-def loss_of(output: float, truth: float, bitonal: bool, ink: float = 0.0) -> float:
+WEIGHTS = LossConfig(ink=3.0, lost=1.5, squared=6.0, tones=7.0, bitonal=2.0, bitonal_squared=5.0, missed=3.0)
+
+
+def loss_of(output: float, clean: float, truth: Truth = Truth.PAGE, ink: float = 0.0) -> float:
     one = torch.ones(1, 1, 2, 2)
     return float(
         restoration_loss(
-            one * output, one * truth, one * ink, torch.tensor([bitonal]), LossConfig(3.0, 1.5, 6.0, 2.0, 3.0)
+            one * output, one * clean, one * ink, torch.tensor([truth], dtype=torch.uint8), WEIGHTS
         )
     )
 
 
 def test_losing_ink_costs_more_than_leaving_dirt() -> None:
-    assert loss_of(0.4, 0.4, False, ink=1) == 0
-    dirt, lost = loss_of(0.5, 1, False), loss_of(0.5, 0, False, ink=1)
+    assert loss_of(0.4, 0.4, ink=1) == 0
+    dirt, lost = loss_of(0.5, 1), loss_of(0.5, 0, ink=1)
     assert dirt == pytest.approx(0.5 + 6 * 0.25)
     assert lost == pytest.approx(4 * (0.5 + 6 * 0.25) + 1.5 * 0.5)
+    assert loss_of(0.5, 0, Truth.TONES, ink=1) == pytest.approx(7 * lost)
 
 
 def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
-    assert loss_of(0.05, 0, True, ink=1) == loss_of(0.3, 0, True, ink=1) == 0
-    assert loss_of(0.5, 0, True) == pytest.approx(2 * (1 + 3) * (0.2 + 6 * 0.04)), "ink must not be missed"
-    assert loss_of(0.75, 1, True, ink=0.5) == 0, "paper at an edge may be grey"
-    assert loss_of(0.5, 1, True, ink=0.5) == pytest.approx(2 * (1 + 1.5) * (0.2 + 6 * 0.04))
-    assert loss_of(0.75, 1, True) == pytest.approx(2 * (0.25 + 6 * 0.0625)), "paper elsewhere may not"
+    cut = Truth.BITONAL
+    assert loss_of(0.05, 0, cut, ink=1) == loss_of(0.3, 0, cut, ink=1) == 0
+    assert loss_of(0.5, 0, cut) == pytest.approx(2 * (1 + 3) * (0.2 + 5 * 0.04)), "ink must not be missed"
+    assert loss_of(0.75, 1, cut, ink=0.5) == 0, "paper at an edge may be grey"
+    assert loss_of(0.5, 1, cut, ink=0.5) == pytest.approx(2 * (1 + 1.5) * (0.2 + 5 * 0.04))
+    assert loss_of(0.75, 1, cut) == pytest.approx(2 * (0.25 + 5 * 0.0625)), "paper elsewhere may not"
 
 
 def test_the_best_validation_is_the_result(
