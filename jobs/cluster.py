@@ -14,7 +14,7 @@ import ray
 
 from jobs.config import CleanOptions
 from jobs.dispatch import Dispatch
-from jobs.errors import InputError
+from jobs.errors import InputError, RayError
 from jobs.feed import SHARDS_IN_FLIGHT, Cleaner, Feed, Watch
 from jobs.stop import stop_on_signals
 from jobs.worker import Worker, WorkerSpec
@@ -100,13 +100,25 @@ def _connect(address: str | None) -> None:
     # Nothing of the user's goes anywhere that they did not name.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
-        ray.init(
-            "local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False, logging_level=logging.ERROR,
-        )  # fmt: skip
+        _start_here()
         return
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"can't join the Ray cluster at {address}: {reason}; check --address") from error
+
+
+def _start_here() -> None:
+    try:
+        ray.init(
+            "local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False, logging_level=logging.ERROR,
+        )  # fmt: skip
+    except Exception as error:  # where its processes don't come up in time, Ray raises no narrower one
+        ray.shutdown()
+        reason = str(error).strip().partition(". ")[0].rstrip(".")
+        raise RayError(
+            f"Ray doesn't start here ({reason}): mend that, or end other work if this machine is too busy, "
+            "then run the same command again."
+        ) from error

@@ -67,7 +67,7 @@ def begin(store: Store, run_id: str, *, join: bool, ttl_s: float = TTL_S) -> Lea
 
 def _expect_no_guest(store: Store, lease: Lease) -> None:
     for key in _guests(store):
-        if lives(store, key):
+        if lives(store, key, meanwhile=lease.renew):  # or others would take this run for dead
             error = held(store, key)
             lease.release()
             raise error

@@ -111,6 +111,11 @@ class Heads:
         ]
         return tuple(sorted(totals, key=lambda one: (-one.shards, one.recipe)))
 
+    def damaged(self) -> tuple[str, ...]:
+        """The archives that were damaged, and mirrored as they are, in key order."""
+        found = self._table.filter(pc.and_(self._table["damaged"], pc.not_equal(self._table["work"], "")))
+        return tuple(sorted(_key(row["shard"]) for row in found.select(["shard"]).to_pylist()))
+
     def works(self) -> npt.NDArray[np.bytes_]:
         """All work keys, in the order of the rows; empty for voided heads."""
         found = np.empty(len(self), f"S{_WORK_KEY}")

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -185,8 +186,11 @@ def _is_here(record: LeaseRecord) -> bool:
     return bool(here) and (record.host, record.boot_id) == (socket.gethostname(), here)
 
 
-def lives(store: Store, key: str) -> bool:
-    """Whether the owner of this lease, or guest's record, is alive; may watch it for its whole ttl."""
+def lives(store: Store, key: str, meanwhile: Callable[[], object] = bool) -> bool:
+    """Whether the owner of this lease, or guest's record, is alive.
+
+    May watch it for its whole ttl, and does `meanwhile` at each look.
+    """
     first = _read(store, key)
     if first is None or first.released:
         return False
@@ -196,6 +200,7 @@ def lives(store: Store, key: str) -> bool:
     start = time.monotonic()
     while time.monotonic() - start < first.ttl_s:
         time.sleep(first.ttl_s / 20)
+        meanwhile()
         now = _read(store, key)
         if now is None or now.renewals != first.renewals:
             return True

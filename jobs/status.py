@@ -25,6 +25,7 @@ class Status:
     Attributes:
         done: shards with a result.
         recipes: the same by recipe.
+        damaged: archives that were damaged, and mirrored as they are.
         quarantined: what is given up.
         in_flight: attempts without an end: of the run that holds the lease, or of one that was killed.
         runs: the newest first.
@@ -36,6 +37,7 @@ class Status:
 
     done: int
     recipes: tuple[RecipeTotals, ...]
+    damaged: tuple[str, ...]
     quarantined: tuple[Quarantined, ...]
     in_flight: tuple[Claim, ...]
     runs: tuple[RunRecord, ...]
@@ -61,6 +63,7 @@ def status(destination: str) -> Status:
     return Status(
         done=sum(one.shards for one in recipes),
         recipes=recipes,
+        damaged=heads.damaged(),
         quarantined=_in_force(ledger, plan),
         in_flight=ledger.in_flight(heads),
         runs=runs,

@@ -24,6 +24,8 @@ def print_status(out: Console, status: Status) -> None:
         out.print(f"What is left is unknown: {status.unknown}", markup=False)
     for held in status.quarantined[:SHOWN]:
         out.print(f"Quarantined: {held.shard}: {held.message} ({held.attempts} attempts)", markup=False)
+    for key in status.damaged[:SHOWN]:
+        out.print(f"Damaged: {key}: mirrored as it is, its report says what is lost.", markup=False)
     for claim in status.in_flight[:SHOWN]:
         out.print(f"In work: {claim.shard}: attempt {claim.attempt} of run {claim.run_id}", markup=False)
     if plan:

@@ -120,6 +120,12 @@ def test_a_config_file_gives_options_and_is_checked(archive: Path, tmp_path: Pat
     is_refused(["clean", str(archive), str(tmp_path / "c"), "--config", str(config)], "TOML")
 
 
+def test_ray_that_does_not_start_is_told_in_a_sentence(archive: Path, tmp_path: Path) -> None:
+    told = pumice("clean", str(archive), str(tmp_path / "c"), RAY_TMPDIR=str(tmp_path / ("x" * 120)))
+    assert told.returncode == 1 and "Ray doesn't start here" in told.stderr and "AF_UNIX" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_destination_without_permission(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o555)

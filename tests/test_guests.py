@@ -81,8 +81,11 @@ def test_a_silent_guest_far_away_is_waited_for(place: Store, monkeypatch: pytest
         begin(place, "guest", join=True, ttl_s=0.3)  # and is never renewed
     monkeypatch.setattr(lease, "boot_id", lambda: "another boot")
     assert [one.alive for one in guests(place)] == [None]
-    with begin(place, "run", join=False):
+    with begin(place, "run", join=False) as own:
         assert guests(place) == ()
+        record = holder(place)
+        assert record is not None and record.record.renewals, "nobody takes who waits for dead"
+        assert own.number == 2
 
 
 def test_the_claims_of_the_living_are_theirs(place: Store, left_alone: subprocess.Popen[bytes]) -> None:

@@ -63,4 +63,5 @@ def test_totals_go_by_recipe_and_leave_voided_heads_out() -> None:
         RecipeTotals("old", 2, 8, 6, 1, 1, 1, 20, 18),
         RecipeTotals("new", 1, 2, 1, 1, 0, 0, 10, 9),
     )
-    assert Heads.of([]).recipes() == ()
+    assert Heads.of(commits).damaged() == ("b",)
+    assert Heads.of([]).recipes() == Heads.of([]).damaged() == ()

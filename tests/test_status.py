@@ -86,6 +86,15 @@ def test_everything_at_once(source: LocalStore, destination: LocalStore) -> None
     assert seen[-1].startswith("Run run-3 on ") and seen[-1].endswith("holds the lease.")
 
 
+def test_damaged_archives_are_named(source: LocalStore, destination: LocalStore) -> None:
+    whole = archive("tar", [Item("1.png", png(1)), Item("2.png", png(2))])
+    fill(source, {"cut.tar": whole[:700]})
+    clean_some(source, destination, "a.tar", "cut.tar")
+    said = told(api.status(destination.url))
+    assert "Damaged: cut.tar: mirrored as it is, its report says what is lost." in said
+    assert sum(line.startswith("Damaged") for line in said) == 1
+
+
 def test_a_quarantine_ends_when_its_source_is_gone(source: LocalStore, destination: LocalStore) -> None:
     Ledger(destination).quarantine(Claim("c.tar", 1, "work", 3, "run-1"), "x", "it died")
     RunLog(destination, replace(RECORD, source=source.url))
