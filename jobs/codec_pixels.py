@@ -94,7 +94,7 @@ def to_image(pixels: Pixels, carry: Carry) -> Image.Image:
         The image; of mode P with `info["transparency"]` where the source had it.
     """
     if carry.mode == "1":
-        return Image.fromarray((pixels >= _HALF) ^ carry.inverted)
+        return Image.fromarray((pixels >= _HALF) ^ carry.inverted)  # see `as_kept`
     if carry.inverted:
         pixels = np.iinfo(pixels.dtype).max - pixels
     if carry.mode in ("L", "I;16"):
@@ -150,6 +150,11 @@ def _transparency(alpha: NDArray[np.uint8], format_: str) -> bytes | int:
     if format_ == "GIF":
         return int(np.argmin(alpha)) if alpha.min() < _HALF else 255
     return alpha.tobytes()
+
+
+def as_kept(pixels: Pixels, mode: str) -> Pixels:
+    """What is left of cleaned pixels in a file of this mode: a 1-bit page, here 0 and 255, is cut at half."""
+    return np.where(pixels >= _HALF, 255, 0).astype(np.uint8) if mode == "1" else pixels
 
 
 def _indexed(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Image.Image:

@@ -96,6 +96,8 @@ def copied(row: Row, error: ArchiveDamaged) -> Row:
         row,
         status=status,
         output_sha256=row.source_sha256,
+        before=None,
+        after=None,
         bytes_out=row.bytes_in,
         error_code=row.error_code or error.code,
         error=row.error or f"Left as it is, because its archive is damaged: {error}",
@@ -113,7 +115,10 @@ def _with_outcome(row: Row, outcome: CleanedPage | PageError) -> Row:
     if isinstance(outcome, PageError):
         status: Status = "passed_through" if outcome.code in POLICY else "failed"
         return replace(row, status=status, error_code=outcome.code, error=str(outcome))
-    return replace(row, decode_ms=outcome.decode_ms, clean_ms=outcome.clean_ms, encode_ms=outcome.encode_ms)
+    return replace(
+        row, decode_ms=outcome.decode_ms, clean_ms=outcome.clean_ms, encode_ms=outcome.encode_ms,
+        before=outcome.before, after=outcome.after,
+    )  # fmt: skip
 
 
 def _sha256(data: bytes) -> str:

@@ -19,10 +19,11 @@ from itertools import groupby
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from jobs.codec_pixels import Pixels
+from jobs.codec_pixels import Pixels, as_kept
 from jobs.codecs import Document, FrameInfo, Page, decode, encode
 from jobs.errors import PageError
 from jobs.meter import Meter
+from model.condition import Condition, at_scale, condition
 
 T = TypeVar("T")
 
@@ -37,10 +38,12 @@ class PageCleaner(Protocol):
 
 @dataclass(frozen=True)
 class CleanedPage:
-    """One page's result: the encoded file (or frame), and what it cost in milliseconds."""
+    """One page's result: the encoded file (or frame), its state, and what it cost in milliseconds."""
 
     data: bytes
     sha256: str
+    before: Condition
+    after: Condition
     decode_ms: float
     clean_ms: float
     encode_ms: float
@@ -114,7 +117,13 @@ class Bench:
 
 def _finish(page: Page, pixels: Pixels, decode_ms: float, clean_ms: float) -> CleanedPage:
     data, encode_ms = _timed(lambda: encode(page, pixels))
-    return CleanedPage(data, hashlib.sha256(data).hexdigest(), decode_ms, clean_ms, encode_ms)
+    before, after = (_condition(page, one) for one in (page.pixels, as_kept(pixels, page.info.mode)))
+    return CleanedPage(data, hashlib.sha256(data).hexdigest(), before, after, decode_ms, clean_ms, encode_ms)
+
+
+def _condition(page: Page, pixels: Pixels) -> Condition:
+    grey, dpi = at_scale(pixels, page.info.dpi)
+    return condition(grey, dpi)
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

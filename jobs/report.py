@@ -2,15 +2,18 @@
 
 `status` says what became of a page: `cleaned`; `passed_through`: of a kind that Pumice leaves alone, its
 bytes are the source's; `failed`: it can't be read or cleaned, its bytes are the source's too. `error_code`
-is empty for cleaned pages alone. The measures and the review columns are null until they are computed.
+is empty for cleaned pages alone. The measures (`model.condition`) stand at cleaned pages alone; the columns
+of fidelity and review are null until they are computed.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from model.condition import Condition
 
 SCHEMA_VERSION = "1"
 
@@ -46,11 +49,13 @@ class Row:
     decode_ms: float | None = None
     clean_ms: float | None = None
     encode_ms: float | None = None
+    before: Condition | None = None
+    after: Condition | None = None
 
 
 _MEASURES = [
     f"{measure}_{when}"
-    for measure in ("paper_level", "unevenness", "noise", "contrast", "sharpness", "ink_coverage")
+    for measure in (field.name for field in fields(Condition))
     for when in ("before", "after")
 ]
 _FIDELITY = ["ink_lost", "ink_added", "changed_fraction", "ssim"]
@@ -103,9 +108,11 @@ def write_parquet(
 
 def _columns(row: Row) -> dict[str, object]:
     """What names and messages hold that is no text would make the whole file fail."""
-    return {
-        name: printable(value) if isinstance(value, str) else value for name, value in asdict(row).items()
-    }
+    columns = asdict(row)
+    for when in ("before", "after"):
+        for measure, value in (columns.pop(when) or {}).items():
+            columns[f"{measure}_{when}"] = value
+    return {name: printable(value) if isinstance(value, str) else value for name, value in columns.items()}
 
 
 def printable(name: str) -> str:

@@ -13,7 +13,7 @@ from jobs.report import Row
 from jobs.spool import spool
 
 BLOCK = 16 << 20
-_ROW = 1300  # bytes of a Row in memory, measured; names and messages come on top
+_ROW = 1800  # bytes of a Row in memory, measured; names and messages come on top
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import astuple, fields, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +11,7 @@ from jobs.errors import ArchiveDamaged, PageError
 from jobs.pages import copied
 from jobs.report import SCHEMA, Row, printable, write_parquet
 from jobs.rows import Rows
+from model.condition import Condition
 
 ROW = Row("shard", "a.png", 0, 0, "cleaned", source_sha256="before", output_sha256="after", bytes_in=9)
 
@@ -29,10 +30,10 @@ def test_the_schema_is_version_1() -> None:
         "dpi_y", "bytes_in", "bytes_out", "paper_level_before", "paper_level_after",
         "unevenness_before", "unevenness_after", "noise_before", "noise_after",
         "contrast_before", "contrast_after", "sharpness_before", "sharpness_after", "ink_coverage_before",
-        "ink_coverage_after", "ink_lost", "ink_added", "changed_fraction", "ssim", "needs_review", "reasons",
-        "decode_ms", "clean_ms", "encode_ms", "device",
+        "ink_coverage_after", "dirt_before", "dirt_after", "ink_lost", "ink_added", "changed_fraction",
+        "ssim", "needs_review", "reasons", "decode_ms", "clean_ms", "encode_ms", "device",
     ]  # fmt: skip
-    assert {field.name for field in fields(Row)} <= set(SCHEMA.names)
+    assert {field.name for field in fields(Row)} - {"before", "after"} <= set(SCHEMA.names)
 
 
 def test_what_is_not_measured_yet_is_null() -> None:
@@ -42,6 +43,14 @@ def test_what_is_not_measured_yet_is_null() -> None:
     }  # fmt: skip
     unset = ("error", "width", "dpi_x", "noise_before", "ssim", "needs_review", "reasons", "encode_ms")
     assert {found[name] for name in unset} == {None}
+
+
+def test_a_page_is_measured_before_and_after() -> None:
+    before, after = (Condition(*(start + n / 8 for n in range(7))) for start in (0.0, 0.125))
+    (found,) = table_of([[replace(ROW, before=before, after=replace(after, sharpness=None))]]).to_pylist()
+    assert [found[f"{field.name}_before"] for field in fields(Condition)] == list(astuple(before))
+    assert found["noise_after"] == after.noise and found["dirt_after"] == after.dirt
+    assert found["sharpness_after"] is None
 
 
 def test_files_of_one_schema_read_as_one_table() -> None:

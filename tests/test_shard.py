@@ -4,10 +4,12 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from jobs.archive import kind_of
 from jobs.config import Limits
@@ -19,14 +21,18 @@ from jobs.records import Claim
 from jobs.shard import MANY, clean_shard, report_key
 from jobs.store import LEDGER, Staged, Store, Upload
 from jobs.store_local import LocalStore
+from model.condition import Condition, at_scale, condition
 from tests.samples import (
     Inverter,
     Item,
     archive,
+    encoded,
     endless_tar,
     fill,
+    frames,
     is_cleaned,
     members,
+    pixels,
     png,
     report_rows,
     task_of,
@@ -97,6 +103,25 @@ def test_a_shard_from_end_to_end_on_both_kinds_of_place(place_url: str) -> None:
     assert (commit.pixels, commit.bytes_in, commit.damaged) == (6 * 12 * 8, len(data), None)
     assert commit.bytes_out == len(data_of(destination, "2024/box.tar.gz"))
     assert Ledger(destination).claims() == {}
+
+
+def test_cleaned_pages_are_measured_before_and_after(source: LocalStore, destination: LocalStore) -> None:
+    fax = encoded(Image.fromarray(pixels(2) > 127), "TIFF", compression="group4", dpi=(300, 300))
+    files = {"broken.png": png(1)[:-20], "fax.tif": fax, "grey.png": png(3, 90, 80)}
+    fill(source, files)
+    shard = the_shard(source)
+    with workshop(source, destination) as shop:
+        assert clean_shard(task_of(shard), shop)
+    rows = {row["member"]: row for row in report_rows(destination, shard)}
+    for name, data in files.items():
+        for when, file in (("before", data), ("after", data_of(destination, name))):
+            told = [rows[name][f"{measure.name}_{when}"] for measure in fields(Condition)]
+            if name == "broken.png":
+                assert told == [None] * 7
+            else:  # as Pillow alone reads the files
+                grey = np.asarray(frames(file)[0], np.uint8) * (255 if name == "fax.tif" else 1)
+                figures = astuple(condition(*at_scale(grey, (300, 300))))
+                assert told == pytest.approx(list(figures), abs=1e-6)
 
 
 def test_loose_files_keep_their_tree(source: LocalStore, destination: LocalStore) -> None:
