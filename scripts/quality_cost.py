@@ -1,4 +1,4 @@
-"""What a network costs: time beside the article's network, parameters, and the seams of its tiles."""
+"""What a network costs: time beside the article's network and the report's measures; its tiles' seams."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import torch
 
 from model.baseline import ArticleNetwork, ArticlePages
 from model.cleaner import Cleaner
+from model.condition import at_scale, condition
 from model.damage import damage
 from model.page import Page
 from model.render import render_page
@@ -57,14 +58,13 @@ def cost(path: Path, method: Method, size: Size, times: int) -> Measurement:
         article = ArticlePages(ArticleNetwork(), torch.device("cpu"))
         tensor = torch.from_numpy(page)[None, :, :, None]
         cleaner.clean([page])  # what is done but once, at the first page
-        turns = [
-            (_seconds(lambda: article(tensor)), _seconds(lambda: cleaner.clean([page]))) for _ in range(times)
-        ]
+        works = (lambda: article(tensor), lambda: cleaner.clean([page]), lambda: _measured(page, size.dpi))
+        turns = [[_seconds(work) for work in works] for _ in range(times)]
     finally:
         torch.set_num_threads(threads)
-    theirs, ours = (min(seconds) for seconds in zip(*turns, strict=True))
+    theirs, ours, measures = (min(seconds) for seconds in zip(*turns, strict=True))
     about = f"a page of {size.words} on {THREADS} CPU threads, best of {times} turns"
-    figures = {"article_s": theirs, "seconds": ours, "ratio": theirs / ours}
+    figures = {"article_s": theirs, "seconds": ours, "ratio": theirs / ours, "measures_s": measures}
     return _measurement("cost", method, about, figures)
 
 
@@ -77,6 +77,12 @@ def seams(path: Path, method: Method, size: Size) -> Measurement:
     about = f"a page of {size.words}, in tiles of {SEAM_TILE} and whole"
     step = float(np.abs(whole - tiled).max()) / _WHITE_16
     return _measurement("seams", method, about, {"seam": step})
+
+
+def _measured(page: Page, dpi: int) -> None:
+    """What the report's measures cost: the page's before and after."""
+    for _ in range(2):
+        condition(*at_scale(page, (dpi, dpi)))
 
 
 def _seconds(work: Callable[[], object]) -> float:

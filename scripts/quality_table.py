@@ -31,6 +31,7 @@ _COLUMNS: Mapping[str, Sequence[Column]] = {
         figures.SECONDS,
         mean("article's network, s/page", "article_s", "{:.2f}"),
         figures.RATIO,
+        mean("the report's measures, s/page", "measures_s", "{:.3f}"),
     ),
 }
 _BY_GROUP: Mapping[str, Sequence[tuple[str, Callable[[str], Column]]]] = {
