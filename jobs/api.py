@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jobs.config import CleanOptions, Recipe
 from jobs.errors import InputError
+from jobs.findings import Findings, findings
 from jobs.gc import Collected, gc
 from jobs.ledger import Ledger
 from jobs.places import open_store
@@ -19,6 +20,7 @@ from model.weights import WeightsError, fingerprint, load_weights
 
 __all__ = [
     "Collected",
+    "Findings",
     "Plan",
     "RunSummary",
     "Silent",
@@ -26,6 +28,7 @@ __all__ = [
     "Verification",
     "Watcher",
     "clean",
+    "findings",
     "gc",
     "plan",
     "resume",

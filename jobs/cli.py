@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from jobs import api
 from jobs.cli_evaluate import evaluate_command
-from jobs.cli_ledger import gc_command, resume_command, status_command, verify_command
+from jobs.cli_ledger import gc_command, report_command, resume_command, status_command, verify_command
 from jobs.cli_model import train_command
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
@@ -93,6 +93,7 @@ def demo(
 
 app.command("resume")(resume_command)
 app.command("status")(status_command)
+app.command("report")(report_command)
 app.command("verify")(verify_command)
 app.command("gc")(gc_command)
 app.command("train")(train_command)

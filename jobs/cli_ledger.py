@@ -1,17 +1,29 @@
 """The commands that look after a destination's ledger."""
 
+import json
+from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from jobs import api
+from jobs.findings_text import print_findings
 from jobs.progress import ProgressBar
 from jobs.status_text import print_collected, print_status, print_verification
 from jobs.summary import print_summary
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 Destination = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that was cleaned into.")]
 
@@ -32,6 +44,21 @@ def resume_command(
 def status_command(dst: Destination) -> None:
     """Say what is done, left, set aside and in work, and how the last runs ended."""
     print_status(out, api.status(dst))
+
+
+def report_command(
+    dst: Destination,
+    since: Annotated[
+        str | None, typer.Option(help="Only what runs of this day (UTC) or later did: 2026-11-30.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="For people, or for programs.")] = Format.TEXT,  # noqa: A002
+) -> None:
+    """Say what became of the pages: totals, how dirty they were and are, the worst ones."""
+    found = api.findings(dst, since)
+    if format is Format.JSON:
+        out.print_json(json.dumps(asdict(found)))
+    else:
+        print_findings(out, found)
 
 
 def verify_command(dst: Destination) -> None:

@@ -113,8 +113,15 @@ class Heads:
 
     def damaged(self) -> tuple[str, ...]:
         """The archives that were damaged, and mirrored as they are, in key order."""
-        found = self._table.filter(pc.and_(self._table["damaged"], pc.not_equal(self._table["work"], "")))
-        return tuple(sorted(_key(row["shard"]) for row in found.select(["shard"]).to_pylist()))
+        return tuple(sorted(self._shards(self._table["damaged"])))
+
+    def shards(self) -> Iterator[str]:
+        """All shards that have a result."""
+        return self._shards(pc.not_equal(self._table["work"], ""))
+
+    def _shards(self, chosen: pa.ChunkedArray) -> Iterator[str]:
+        for batch in self._table.filter(chosen).select(["shard"]).to_batches():
+            yield from (_key(shard) for shard in batch["shard"].to_pylist())
 
     def works(self) -> npt.NDArray[np.bytes_]:
         """All work keys, in the order of the rows; empty for voided heads."""

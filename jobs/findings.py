@@ -1,0 +1,210 @@
+"""What a destination's report comes to: totals, spreads of the measures, the worst and the flagged pages.
+
+Reports are read batch by batch and only sums, histograms and a few pages are kept: it takes no more memory
+for a million shards than for one.
+"""
+
+import heapq
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from jobs.commit_log import in_parallel
+from jobs.errors import InputError, SourceChanged
+from jobs.ledger import Ledger
+from jobs.places import open_store
+from jobs.report import SCHEMA_VERSION
+from jobs.shard import report_key
+from jobs.store import Store
+from model.condition import Condition
+
+SHOWN = 20
+MEASURES = tuple(one.name for one in fields(Condition))
+_BINS = 1000
+_NAMED = ["shard", "member", "page_index"]
+_COLUMNS = [
+    *_NAMED, "run_id", "status", "error_code", "needs_review", "reasons",
+    *(f"{name}_{when}" for name in MEASURES for when in ("before", "after")),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where a measure lies: a tenth of pages is below `low`, half below `median`, a tenth above `high`."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True, order=True)
+class PageFigure:
+    """A page, by how much dirt remains on it; flagged ones with the reasons."""
+
+    dirt_after: float
+    dirt_before: float
+    shard: str
+    member: str
+    page_index: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What there is to say.
+
+    Attributes:
+        shards: reports that were read, or as far as they are of `since`.
+        pages: their rows.
+        statuses: how many of them are cleaned, passed_through, failed.
+        errors: how many have which error code, the most frequent first.
+        spreads: of each measure before and after; without measures, none.
+        flagged: how many pages a person should look at.
+        to_review: the first of those.
+        worst: the pages on which most dirt remains.
+        unread: committed reports that can't be read, by shard, with the reason.
+    """
+
+    shards: int
+    pages: int
+    statuses: dict[str, int]
+    errors: dict[str, int]
+    spreads: dict[str, tuple[Spread, Spread]]
+    flagged: int
+    to_review: tuple[PageFigure, ...]
+    worst: tuple[PageFigure, ...]
+    unread: dict[str, str]
+
+
+def findings(destination: str, since: str | None = None) -> Findings:
+    """Read all reports that commits name.
+
+    Args:
+        destination: a place that was cleaned into.
+        since: only pages of runs that began on this day (UTC) or later, as `2026-11-30`.
+
+    Raises:
+        InputError: it is no place, can't be read, or `since` is no day.
+        StoreError: it broke, or was written by a newer version.
+    """
+    first_run = _first_run(since)
+    to = open_store(destination)
+    tally = _Tally()
+
+    def read(shard: str) -> tuple[str, str] | None:
+        problem = _read(to, shard, first_run, tally)
+        return (shard, problem) if problem else None
+
+    problems = [one for one in in_parallel(read, Ledger(to).heads().shards()) if one]
+    return tally.findings(dict(sorted(problems)))
+
+
+def _first_run(since: str | None) -> str:
+    if not since:
+        return ""
+    try:
+        return date.fromisoformat(since).strftime("%Y%m%d")  # as run ids begin
+    except ValueError as error:
+        raise InputError(f"--since {since} is no day: give one as 2026-11-30.") from error
+
+
+def _read(to: Store, shard: str, first_run: str, tally: "_Tally") -> str:
+    """Count a shard's report; what is wrong with it, or an empty text."""
+    info = to.stat(report_key(shard))
+    if info is None:
+        return "its report is missing"
+    counted = False
+    try:
+        with to.open(info) as stream, pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
+            version = (file.schema_arrow.metadata or {}).get(b"pumice.schema_version", b"none").decode()
+            if version != SCHEMA_VERSION or not set(_COLUMNS) <= set(file.schema_arrow.names):
+                return (
+                    f"its report has schema version {version}, this version of Pumice reads {SCHEMA_VERSION}"
+                )
+            for batch in file.iter_batches(columns=_COLUMNS):
+                table = pa.Table.from_batches([batch])
+                table = table.filter(pc.greater_equal(table["run_id"], first_run))
+                counted |= tally.add(table, new_shard=not counted)
+    except (pa.ArrowException, OSError) as error:
+        return f"its report can't be read: {str(error).splitlines()[0]}"
+    except SourceChanged:
+        return "its report was replaced meanwhile"
+    return ""
+
+
+@dataclass
+class _Tally:
+    """Sums of all that was read; added to by several threads."""
+
+    shards: int = 0
+    pages: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+    to_review: list[PageFigure] = field(default_factory=list)
+    worst: list[PageFigure] = field(default_factory=list)
+    histograms: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, table: pa.Table, *, new_shard: bool) -> bool:
+        """Count rows; whether there were any."""
+        if not table.num_rows:
+            return False
+        flagged = table.filter(pc.fill_null(table["needs_review"], False))
+        with self.lock:
+            self.shards += new_shard
+            self.pages += table.num_rows
+            self.statuses.update(_counts(table["status"]))
+            self.errors.update(_counts(table["error_code"]))
+            for name in _COLUMNS[-2 * len(MEASURES) :]:
+                values = table[name].drop_null().to_numpy()
+                bins = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
+                self.histograms[name] = self.histograms.get(name, 0) + np.bincount(bins, minlength=_BINS)
+            self.flagged += flagged.num_rows
+            self.to_review = heapq.nlargest(SHOWN, [*self.to_review, *_figures(flagged)])
+            self.worst = heapq.nlargest(SHOWN, [*self.worst, *_figures(_dirtiest(table))])
+        return True
+
+    def findings(self, unread: dict[str, str]) -> Findings:
+        """What it all comes to."""
+        pairs = {name: [_spread(self.histograms.get(f"{name}_{when}")) for when in ("before", "after")]
+                 for name in MEASURES}  # fmt: skip
+        return Findings(
+            self.shards, self.pages, dict(sorted(self.statuses.items())), dict(self.errors.most_common()),
+            {name: (old, new) for name, (old, new) in pairs.items() if old and new},
+            self.flagged, tuple(self.to_review), tuple(self.worst), unread,
+        )  # fmt: skip
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    found = column.drop_null().value_counts().to_pylist()
+    return {one["values"]: one["counts"] for one in found}
+
+
+def _dirtiest(table: pa.Table) -> pa.Table:
+    measured = table.filter(pc.is_valid(table["dirt_after"]))
+    return measured.take(pc.select_k_unstable(measured, SHOWN, sort_keys=[("dirt_after", "descending")]))
+
+
+def _figures(table: pa.Table) -> Iterator[PageFigure]:
+    for row in table.select([*_NAMED, "dirt_before", "dirt_after", "reasons"]).to_pylist():
+        figures: dict[str, Any] = {**row, "reasons": tuple(row["reasons"] or ())}
+        for name in ("dirt_before", "dirt_after"):
+            figures[name] = figures[name] or 0.0
+        yield PageFigure(**figures)
+
+
+def _spread(counts: npt.NDArray[np.int64] | None) -> Spread | None:
+    if counts is None or not counts.any():
+        return None
+    below = np.cumsum(counts) / counts.sum()
+    return Spread(*(float(np.searchsorted(below, share) / _BINS) for share in (0.1, 0.5, 0.9)))

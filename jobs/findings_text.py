@@ -1,0 +1,50 @@
+"""The report's findings on the terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.findings import SHOWN, Findings, PageFigure, Spread
+
+
+def print_findings(out: Console, found: Findings) -> None:
+    """Totals first, then how the pages were and are, then single pages."""
+    counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in found.statuses.items())
+    out.print(f"{found.pages:,} pages in {found.shards:,} shards{': ' if counts else '.'}{counts}")
+    for code, count in found.errors.items():
+        out.print(f"  {code}: {count:,}", markup=False)
+    if found.spreads:
+        out.print(_spreads(found))
+    _print_pages(out, f"{found.flagged:,} pages to look at", found.to_review, found.flagged)
+    _print_pages(out, "Most dirt left", found.worst, len(found.worst))
+    for shard, why in list(found.unread.items())[:SHOWN]:
+        out.print(f"Not counted: {shard}: {why}.", markup=False)
+    if len(found.unread) > SHOWN:
+        out.print(f"Not counted: {len(found.unread) - SHOWN:,} more.")
+
+
+def _spreads(found: Findings) -> Table:
+    table = Table("", "before", "after", title="Median, and what a tenth of the pages lies below and above")
+    for name, (before, after) in found.spreads.items():
+        table.add_row(name.replace("_", " "), _words(before), _words(after))
+    return table
+
+
+def _words(spread: Spread) -> str:
+    return f"{spread.median:.3f}  ({spread.low:.3f} to {spread.high:.3f})"
+
+
+def _print_pages(out: Console, title: str, pages: Iterable[PageFigure], count: int) -> None:
+    if not count:
+        return
+    table = Table("shard", "page", "dirt before", "after", "why", title=title)
+    for page in pages:
+        member = f"{page.member} [{page.page_index}]" if page.page_index else page.member
+        table.add_row(
+            # Names come from archives: no markup of theirs counts.
+            Text(page.shard), Text(member), f"{page.dirt_before:.3f}", f"{page.dirt_after:.3f}",
+            Text(", ".join(page.reasons)),
+        )  # fmt: skip
+    out.print(table)
