@@ -41,7 +41,10 @@ class _Strip:
 
 
 class PageNetwork:
-    """A network on a device, made ready to clean pages."""
+    """A network on a device, made ready to clean pages. Not thread-safe.
+
+    On a CPU its maps are kept for the next page: fresh memory costs a page fault each four kilobytes.
+    """
 
     def __init__(self, model: Autoencoder, device: torch.device, dtype: torch.dtype) -> None:
         """Fold the weights and move them; the network is taken over, use it for nothing else.
@@ -61,6 +64,7 @@ class PageNetwork:
         self._encoder = cast("list[Block]", list(self._model.encoder))
         self._decoder = cast("list[Block]", list(self._model.decoder))
         self._detail = cast("list[Block]", list(self._model.detail))
+        self._maps: dict[tuple[str, int], Tensor] = {}
 
     @torch.inference_mode()
     def __call__(self, pages: Tensor) -> Tensor:
@@ -97,8 +101,8 @@ class PageNetwork:
         first, last = level == 0, level + 1 == len(self._encoder)
         count = x.shape[0]
         height, width = (side // cell for side in x.shape[1:3]) if first else x.shape[2:]
-        result = self._map(count, level, height, width)
-        down = result if last else self._map(count, level + 1, height // 2, width // 2)
+        result = self._map("encoded", level, count, height, width)
+        down = result if last else self._map("input", level + 1, count, height // 2, width // 2)
         for strip in self._strips(height, width, _BLOCK_HALO + (_STEM_HALO if first else 0)):
             h = self._stem(self._contexts, x, strip, cell) if first else x[:, :, strip.low : strip.high]
             part = strip.inner(_block(self._encoder[level], h))
@@ -109,7 +113,7 @@ class PageNetwork:
 
     def _ascend(self, level: int, x: Tensor, skip: Tensor) -> Tensor:
         """A level of the context's decoder: its result from the coarser level's and the encoder's."""
-        result = torch.empty_like(skip)
+        result = self._map("decoded", level, skip.shape[0], *skip.shape[2:])
         for strip in self._strips(skip.shape[2], skip.shape[3], _BLOCK_HALO):
             h = self._up(level + 1, x, strip).add_(skip[:, :, strip.low : strip.high])
             result[:, :, strip.top : strip.bottom] = strip.inner(_block(self._decoder[level], h))
@@ -155,9 +159,19 @@ class PageNetwork:
         planes = ink.flatten(3).permute(0, 3, 1, 2)
         return _convolve(stems[pages.shape[-1]], planes, relu=True, shortcut=context)
 
-    def _map(self, count: int, level: int, height: int, width: int) -> Tensor:
+    def _map(self, name: str, level: int, *size: int) -> Tensor:
+        """What `name` has at this level, for (N, H, W); whatever the last page left in it."""
+        count, height, width = size
         shape = (count, self._config.widths[level + 1], height, width)
-        return torch.empty(shape, dtype=self._dtype, device=self._device, memory_format=torch.channels_last)
+        kept = self._maps.get((name, level))
+        if kept is None or kept.shape != shape:
+            self._maps.pop((name, level), None)
+            kept = torch.empty(
+                shape, dtype=self._dtype, device=self._device, memory_format=torch.channels_last
+            )
+            if self._device.type == "cpu":  # a GPU's allocator keeps memory itself, and it can run out
+                self._maps[name, level] = kept
+        return kept
 
     def _ready(self, module: _Module) -> _Module:
         module = module.to(self._device, self._dtype).eval()

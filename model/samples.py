@@ -19,7 +19,7 @@ from model.page import Page, as_grey, crop
 from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, shine_through, take_apart
 
 COLOUR_SHARE = 0.3
-_PAIRS = {"as they are": 0.55, "on other paper": 0.18}
+_PAIRS = {"as they are": 0.5, "on other paper": 0.22}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = {False: 0.8, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
@@ -136,9 +136,9 @@ class Patches:
     def _damaged(self, rng: Generator, size: int, colour: bool) -> _Sample:
         page = self._patch(rng, size, colour)
         kind = rng.random()
-        if kind < 0.5:  # highlights, shades and photographs are no dirt
+        if kind < 0.6:  # highlights, shades and photographs are no dirt
             return _Sample(page, page)
-        if kind < 0.6 and not colour:
+        if kind < 0.68 and not colour:
             return _Sample(*damage_bitonal(page, rng))
         other = self._patch(rng, size, False)
         return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.1, 1.0))), page)
@@ -154,14 +154,14 @@ def _cut(rng: Generator, pair: Pair, page: Page, size: int) -> tuple[Page, Page]
 
     Where the truth says how dark ink is, a scan mostly stays what it was: that is what it teaches.
     """
-    scale = _scale(rng, 0.65, 1.6, 0.5 if pair.bitonal else 0.15)
+    scale = _scale(rng, 0.5, 2.5, 0.6) if pair.bitonal else _scale(rng, 0.65, 1.6, 0.15)
     noisy, clean = crop(rng, max(8, round(size / scale)), page, as_grey(pair.clean))
     return _resized(noisy, size), _resized(clean, size)
 
 
 def _strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:
     """An exponent for the light that ink lets through: faint to heavy, and in colour of any hue."""
-    strength = np.exp(rng.uniform(np.log(0.3), np.log(1.4)))
+    strength = np.exp(rng.uniform(np.log(0.22), np.log(1.4)))
     hue = rng.uniform(0.6, 1.5, 3 if colour and rng.random() < 0.5 else 1)
     return np.asarray(strength * hue, np.float64)
 

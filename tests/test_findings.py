@@ -2,10 +2,12 @@
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -67,6 +69,21 @@ def test_totals(cleaned: LocalStore) -> None:
     assert len(found.worst) == 4 and list(found.worst) == sorted(found.worst, reverse=True)
     assert set(found.spreads) >= {"paper_level", "dirt"}
     assert "5 pages in 3 shards: 4 cleaned, 1 failed\n  unreadable: 1\n" in told(found)
+
+
+def test_the_queries_of_the_readme(cleaned: LocalStore) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    counts, dirtiest = (
+        duckdb.sql(query.replace("DST/", f"{cleaned.url}/")).fetchall()
+        for query in re.findall(r'duckdb -c "(.+?)"', readme)
+    )
+    assert sorted(counts) == [("cleaned", None, 4), ("failed", "unreadable", 1)]
+    worst = [
+        (page.shard, page.member, page.dirt_before, page.dirt_after)
+        for page in api.findings(cleaned.url).worst
+    ]
+    assert sorted(dirtiest[:4]) == sorted(worst) and len(dirtiest) == 5
+    assert [row[3] for row in dirtiest[:4]] == sorted((row[3] for row in worst), reverse=True)
 
 
 def test_only_what_is_newer(cleaned: LocalStore) -> None:
