@@ -1,8 +1,8 @@
 """Measurements as Markdown: a table a section, one of all variants of the network, and how peers were run."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from model.weights import SHIPPED, card_path
 from scripts import quality_figures as figures
@@ -115,11 +115,19 @@ def shipped_table() -> str:
     if not path.exists():
         return f"`{SHIPPED.name}` has no card."
     card = json.loads(path.read_text())
-    facts = {
-        key: value for key, value in card.items() if value is not None and key not in ("command", "scores")
-    }
+    apart = ("command", "scores", "init")
+    facts = {key: value for key, value in card.items() if value is not None and key not in apart}
     rows = [["command", f"`{card['command']}`"], *([key, words(value)] for key, value in facts.items())]
+    if earlier := list(_earlier(card)):
+        rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(earlier)])
     return table(["", f"`{SHIPPED.name}`"], rows)
+
+
+def _earlier(card: dict[str, Any]) -> Iterator[str]:
+    """The trainings before, the last one first."""
+    while card := card.get("init") or {}:
+        steps = f"{card['steps']:,} steps, seed {card.get('seed')}" if "steps" in card else "weights"
+        yield f"{steps} ({card['note']})" if "note" in card else steps
 
 
 def words(value: object) -> str:

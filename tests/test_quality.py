@@ -206,3 +206,5 @@ def test_peers_that_are_installed_keep_a_pages_size(colour: bool) -> None:
 def test_the_shipped_weights_card_is_a_table() -> None:
     lines = shipped_table().splitlines()
     assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `pumice train")
+    earlier = next(line for line in lines if "begun from" in line)
+    assert " steps, seed " in earlier and "command" not in earlier and max(map(len, lines)) < 1000
