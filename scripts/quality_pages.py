@@ -7,7 +7,7 @@ damage.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import pypdfium2
 from model.damage import damage
 from model.data import render_pages
 from model.images import DataFault
+from model.measures import INK
 from model.ocr import character_error_rate, read_text
-from model.page import Page
+from model.page import Page, as_grey
 from scripts.quality_case import Case, Task
 from scripts.quality_data import Material
 from scripts.quality_scores import score_page, score_untouched
@@ -61,16 +62,22 @@ def pages_task(material: Material, pool: ThreadPoolExecutor) -> Task | None:
 
 
 def clean_task(material: Material, _pool: ThreadPoolExecutor) -> Task | None:
-    """Pages that need no cleaning: rendered from PDFs, drawn by our own code, drawn with photographs."""
+    """Pages that need no cleaning: from PDFs, in grey and 1-bit; drawn by us, also with photographs."""
     wanted = 2 if material.quick else material.pages
     sheets, words = _sheets(material)
-    cases = [Case(s.name, "PDFs", s.page, s.dpi) for s in islice(sheets, wanted)]
+    pdfs = [Case(s.name, "PDFs", s.page, s.dpi) for s in islice(sheets, wanted)]
+    cases = [*pdfs, *(_in_1_bit(case) for case in pdfs)]
     for group, pictures in (("drawn", False), ("drawn, photographs", True)):
         drawn = render_pages(np.random.default_rng(SEED), wanted, pictures)
         cases += [Case(f"{group} {index}", group, page) for index, page in enumerate(drawn)]
-    of_pdfs = f"{len(cases) - 2 * wanted} pages rendered from PDFs ({words}), " if words else ""
+    of_pdfs = f"{len(pdfs)} pages rendered from PDFs ({words}), the same in 1-bit, " if words else ""
     about = f"{of_pdfs}{wanted} drawn by our own code, {wanted} with photographs among them"
     return Task("clean", about, cases, score_untouched)
+
+
+def _in_1_bit(case: Case) -> Case:
+    page = np.where(as_grey(case.page) < INK, 0, 255).astype(np.uint8)
+    return replace(case, name=f"{case.name}, 1-bit", group="PDFs, 1-bit", page=page)
 
 
 def _sheets(material: Material) -> tuple[Iterator[Sheet], str]:
