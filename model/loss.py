@@ -20,6 +20,8 @@ class Truth(IntEnum):
     """Black and white: where ink is, and not how dark."""
     TONES = 2
     """A real scan's, in grey: exact to the tone, and there are few."""
+    CLEAN = 3
+    """The page itself, which needs no cleaning."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class LossConfig:
     lost: float = 1.5
     squared: float = 20.0
     tones: float = 8.0
+    clean: float = 3.0
     bitonal: float = 0.5
     bitonal_squared: float = 5.0
     missed: float = 2.0
@@ -47,8 +50,8 @@ def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, 
     counts `config.bitonal` times, and `1 + config.missed` times that where it is ink: faint ink on dark paper
     is what gets lost. Its errors are large ones, and squares of them less telling (`config.bitonal_squared`).
 
-    The tones of real scans count `config.tones` times: their errors are a tenth of those of the others, whose
-    gradients would drown theirs.
+    The tones of real scans count `config.tones` times, those of pages that should stay as they are
+    `config.clean` times: their errors are a tenth of those of the others, whose gradients would drown theirs.
 
     Args:
         output: (N, C, H, W), 0..1.
@@ -68,5 +71,6 @@ def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, 
     squared = torch.where(bitonal, config.bitonal_squared, config.squared)
     weighted = (1 + config.ink * ink) * (error.abs() + squared * error.square())
     weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
+    weight = torch.where(truth == Truth.CLEAN, config.clean, weight)
     weight = torch.where(bitonal, config.bitonal * (1 + config.missed * is_ink), weight)
     return ((weighted + config.lost * lost) * weight).mean()

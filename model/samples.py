@@ -137,7 +137,7 @@ class Patches:
         page = self._patch(rng, size, colour)
         kind = rng.random()
         if kind < 0.6:  # highlights, shades and photographs are no dirt
-            return _Sample(page, page)
+            return _Sample(page, page, Truth.CLEAN)
         if kind < 0.68 and not colour:
             return _Sample(*damage_bitonal(page, rng))
         other = self._patch(rng, size, False)

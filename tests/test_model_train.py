@@ -145,7 +145,9 @@ def test_continuing_with_a_network_of_another_shape_is_refused(tmp_path: Path, d
         train(data, CONFIG, tmp_path / "out", init=tmp_path / "other.safetensors")
 
 
-WEIGHTS = LossConfig(ink=3.0, lost=1.5, squared=6.0, tones=7.0, bitonal=2.0, bitonal_squared=5.0, missed=3.0)
+WEIGHTS = LossConfig(
+    ink=3.0, lost=1.5, squared=6.0, tones=7.0, bitonal=2.0, bitonal_squared=5.0, missed=3.0, clean=4.0
+)
 
 
 def loss_of(output: float, clean: float, truth: Truth = Truth.PAGE, ink: float = 0.0) -> float:
@@ -163,6 +165,7 @@ def test_losing_ink_costs_more_than_leaving_dirt() -> None:
     assert dirt == pytest.approx(0.5 + 6 * 0.25)
     assert lost == pytest.approx(4 * (0.5 + 6 * 0.25) + 1.5 * 0.5)
     assert loss_of(0.5, 0, Truth.TONES, ink=1) == pytest.approx(7 * lost)
+    assert loss_of(0.5, 1, Truth.CLEAN) == pytest.approx(4 * dirt)
 
 
 def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
