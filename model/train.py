@@ -125,16 +125,21 @@ class _Log:
 
 
 def validation_error(model: Network, held: Sequence[Pair], device: torch.device) -> float:
-    """Root mean square error over grey pages, 0..1; results are cut at half grey where the truth is 1-bit."""
+    """Root mean square error over grey pages, 0..1; results are cut at half grey where the truth is 1-bit.
+
+    Where there are truths of both kinds, the geometric mean of theirs: those of 1-bit ones are ten times as
+    large and would decide alone.
+    """
     network = for_pages(copy.deepcopy(model), device, torch.bfloat16)
-    errors = []
+    errors: dict[bool, list[float]] = {}
     for pair in held:
         page = torch.from_numpy(as_grey(pair.noisy)[None, ..., None].copy()).to(device)
         result, truth = network(page)[0, ..., 0].cpu().numpy(), as_grey(pair.clean)
         if pair.bitonal:
             result = np.where(result < 128, 0, 255)  # noqa: PLR2004
-        errors.append(float(np.square((result.astype(np.float32) - truth) / 255).mean()))
-    return math.sqrt(sum(errors) / len(errors))
+        error = float(np.square((result.astype(np.float32) - truth) / 255).mean())
+        errors.setdefault(pair.bitonal, []).append(error)
+    return math.prod(math.sqrt(sum(kind) / len(kind)) for kind in errors.values()) ** (1 / len(errors))
 
 
 def _ahead(data: Patches, first: int, last: int) -> Iterator[tuple[int, Batch]]:

@@ -200,3 +200,7 @@ def test_the_validation_error_is_that_of_the_pages() -> None:
     ink = np.where(clean == 255, 255, 0).astype(np.uint8)
     grey = np.where(clean == 255, 200, 100).astype(np.uint8)
     assert validation_error(Autoencoder(TINY), [Pair("cut", grey, ink)], torch.device("cpu")) == 0
+    wrong = np.where(clean == 255, 100, 100).astype(np.uint8)
+    both = [Pair("grey", noisy, clean), Pair("cut", wrong, ink)]
+    found = validation_error(Autoencoder(TINY), both, torch.device("cpu"))
+    assert found == pytest.approx(np.sqrt(0.2 * np.sqrt(0.5)), abs=2e-3), "half of the pixels are wrong"
