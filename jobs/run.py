@@ -140,10 +140,13 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
         dispatch = _dispatch(plan, ledger, job, run_id)
         watcher.planned(plan)
         if dispatch.waiting:
-            _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, ledger))
+            try:
+                _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, ledger))
+            finally:  # a run that was told to stop did something too
+                log.did(dispatch.tally.commits)
             ledger.compact()
         summary = _summary(run_id, plan, dispatch, time.monotonic() - begun)
-        log.ended(summary.exit_code, "", summary.shards, summary.pages, summary.failed)
+        log.ended(summary.exit_code)
     return summary
 
 

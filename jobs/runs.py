@@ -5,7 +5,7 @@ Nothing is decided by them: they tell people what happened, and `resume` where t
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any
 
 from jobs.config import CleanOptions, Recipe
 from jobs.errors import Interrupted, PumiceError, StoreError
-from jobs.records import read_json
+from jobs.records import Commit, read_json
 from jobs.store import LEDGER, Store
 
 RUNS = f"{LEDGER}/runs/"
@@ -79,14 +79,18 @@ class RunLog:
         self._store, self._record = store, record
         self._put()
 
-    def ended(
-        self, exit_code: int, message: str = "", shards: int = 0, pages: int = 0, failed: int = 0
-    ) -> None:
-        """Note how it ended; raises StoreError."""
+    def did(self, commits: Sequence[Commit]) -> None:
+        """Note what it committed, which is written when it ends, however it does."""
         self._record = replace(
-            self._record, ended_at=_now(), exit_code=exit_code, message=message, shards=shards, pages=pages,
-            failed=failed,
-        )  # fmt: skip
+            self._record,
+            shards=len(commits),
+            pages=sum(one.pages for one in commits),
+            failed=sum(one.failed for one in commits),
+        )
+
+    def ended(self, exit_code: int, message: str = "") -> None:
+        """Write how it ended; raises StoreError."""
+        self._record = replace(self._record, ended_at=_now(), exit_code=exit_code, message=message)
         self._put()
 
     def _put(self) -> None:

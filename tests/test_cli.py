@@ -188,6 +188,7 @@ def test_an_interrupt_lets_what_is_in_work_end_and_the_next_run_goes_on_at_once(
     assert claimed == ended, "an attempt was neither finished nor released"
     status = api.status(str(destination))
     assert status.holder is None and status.runs[0].exit_code == 130
+    assert status.runs[0].shards == status.done, "what was done before the end is on record"
     # 3 or 0: the shard with the broken page may have been done before the interrupt.
     assert pumice("clean", str(source), str(destination)).returncode in (0, 3)
     assert digests(open_store(str(destination))).keys() == digests(open_store(str(source))).keys()

@@ -13,7 +13,7 @@ from jobs.errors import InputError, Interrupted, StoreError
 from jobs.lease import acquire
 from jobs.ledger import Ledger
 from jobs.plan import find_shards
-from jobs.records import Claim
+from jobs.records import Claim, Commit
 from jobs.runs import RunLog, RunRecord, last_runs, logged
 from jobs.shard import clean_shard
 from jobs.status_text import print_status
@@ -39,11 +39,12 @@ def destination(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "cleaned")
 
 
-def clean_some(source: Store, destination: Store, *keys: str) -> None:
+def clean_some(source: Store, destination: Store, *keys: str) -> list[Commit]:
     with workshop(source, destination) as shop:
-        for shard in find_shards(source):
-            if shard.key in keys:
-                assert clean_shard(task_of(shard), shop)
+        made = [clean_shard(task_of(shard), shop) for shard in find_shards(source) if shard.key in keys]
+    commits = [commit for commit in made if commit]
+    assert len(commits) == len(keys)
+    return commits
 
 
 def told(status: api.Status) -> list[str]:
@@ -63,14 +64,16 @@ def test_nothing_was_ever_done(destination: LocalStore) -> None:
 
 
 def test_everything_at_once(source: LocalStore, destination: LocalStore) -> None:
-    clean_some(source, destination, "a.tar", "b.tar")
+    commits = clean_some(source, destination, "a.tar", "b.tar")
     source.delete("b.tar")
     (held,) = [shard for shard in find_shards(source) if shard.key == "c.tar"]
     work = held.work_key(RECIPE.fingerprint)
     ledger = Ledger(destination)
     ledger.quarantine(Claim("c.tar", 1, work, 3, "run-1"), "worker_died", "it died")
     ledger.claim(Claim("d.tar", 1, "work", 1, "run-2"))
-    RunLog(destination, replace(RECORD, source=source.url)).ended(3, "", shards=2, pages=2)
+    log = RunLog(destination, replace(RECORD, source=source.url))
+    log.did(commits)
+    log.ended(3)
     with acquire(destination, "run-3"):
         seen = told(api.status(destination.url))
     size = (Path(source.url) / "c.tar").stat().st_size / 1e6
@@ -134,23 +137,28 @@ def test_who_holds_the_lease(destination: LocalStore, monkeypatch: pytest.Monkey
     assert told(api.status(destination.url))[-1] == "Nobody holds the lease."
 
 
-def test_runs_are_recorded_however_they_end(place: Store) -> None:
+def test_runs_are_recorded_however_they_end(
+    place: Store, source: LocalStore, destination: LocalStore
+) -> None:
     options = CleanOptions(max_attempts=7)
+    commits = clean_some(source, destination, "a.tar", "b.tar")
     with logged(place, "20260101T000000Z-a", 1, "/scans", Recipe("w"), options) as log:
-        log.ended(0, "", 5, 50)
+        log.did(commits)
+        log.ended(0)
     with (
         pytest.raises(Interrupted),
         # A clock that went back: the lease's number tells which run is the newer.
-        logged(place, "20200101T000000Z-b", 2, "/scans", Recipe("w"), options),
+        logged(place, "20200101T000000Z-b", 2, "/scans", Recipe("w"), options) as log,
     ):
+        log.did(commits[:1])
         raise Interrupted("stop")
     with pytest.raises(RuntimeError), logged(place, "20260101T000000Z-c", 3, "/x", Recipe("w"), options):
         raise RuntimeError
     runs = last_runs(place, 9)
-    assert [(run.lease, run.exit_code, run.message, run.shards) for run in runs] == [
-        (3, None, "", 0),
-        (2, 130, "stop", 0),
-        (1, 0, "", 5),
+    assert [(run.lease, run.exit_code, run.message, run.shards, run.pages) for run in runs] == [
+        (3, None, "", 0, 0),
+        (2, 130, "stop", 1, 1),
+        (1, 0, "", 2, 2),
     ]
     assert runs[0].clean_options() == options and runs[0].weights_sha256 == "w"
     assert len(last_runs(place, 1)) == 1
