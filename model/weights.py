@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.networks import PUMICE, Network, NetworkConfig, architecture_of, build, config_from
 
-SHIPPED = Path(__file__).parent / "weights" / "pumice-3.safetensors"
+SHIPPED = Path(__file__).parent / "weights" / "pumice-4.safetensors"
 """The weights that `pumice clean` uses when none are named."""
 
 MAX_WEIGHTS_BYTES = 256 * 2**20
