@@ -1,7 +1,6 @@
 """What a destination's report comes to: totals, spreads of the measures, the worst and the flagged pages.
 
-Reports are read batch by batch and only sums, histograms and a few pages are kept: it takes no more memory
-for a million shards than for one.
+Reports are read batch by batch; of their rows only sums, histograms and a few pages are kept.
 """
 
 import heapq
@@ -22,18 +21,17 @@ from jobs.commit_log import in_parallel
 from jobs.errors import InputError, SourceChanged
 from jobs.ledger import Ledger
 from jobs.places import open_store
-from jobs.report import SCHEMA_VERSION
+from jobs.report import MEASURES, SCHEMA_VERSION
 from jobs.shard import report_key
 from jobs.store import Store
 from model.condition import Condition
 
 SHOWN = 20
-MEASURES = tuple(one.name for one in fields(Condition))
 _BINS = 1000
 _NAMED = ["shard", "member", "page_index"]
 _COLUMNS = [
     *_NAMED, "run_id", "status", "error_code", "needs_review", "reasons",
-    *(f"{name}_{when}" for name in MEASURES for when in ("before", "after")),
+    *MEASURES,
 ]  # fmt: skip
 
 
@@ -165,7 +163,7 @@ class _Tally:
             self.pages += table.num_rows
             self.statuses.update(_counts(table["status"]))
             self.errors.update(_counts(table["error_code"]))
-            for name in _COLUMNS[-2 * len(MEASURES) :]:
+            for name in MEASURES:
                 values = table[name].drop_null().to_numpy()
                 bins = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
                 self.histograms[name] = self.histograms.get(name, 0) + np.bincount(bins, minlength=_BINS)
@@ -177,7 +175,7 @@ class _Tally:
     def findings(self, unread: dict[str, str]) -> Findings:
         """What it all comes to."""
         pairs = {name: [_spread(self.histograms.get(f"{name}_{when}")) for when in ("before", "after")]
-                 for name in MEASURES}  # fmt: skip
+                 for name in (one.name for one in fields(Condition))}  # fmt: skip
         return Findings(
             self.shards, self.pages, dict(sorted(self.statuses.items())), dict(self.errors.most_common()),
             {name: (old, new) for name, (old, new) in pairs.items() if old and new},

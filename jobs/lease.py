@@ -187,15 +187,11 @@ def _is_here(record: LeaseRecord) -> bool:
 
 
 def lives(store: Store, key: str, meanwhile: Callable[[], object] = bool) -> bool:
-    """Whether the owner of this lease, or guest's record, is alive.
-
-    May watch it for its whole ttl, and does `meanwhile` at each look.
-    """
-    first = _read(store, key)
-    if first is None or first.released:
-        return False
-    if _is_here(first):
-        return pid_start(first.pid) == first.pid_start
+    """Whether this lease's (guest's) owner lives; may watch its whole ttl, with `meanwhile` at each look."""
+    seen = look(store, key)
+    if seen is None or seen.alive is not None:
+        return seen is not None and bool(seen.alive)
+    first = seen.record
     # Elsewhere: clocks of two machines can't be compared, but its renewals can be watched on our own.
     start = time.monotonic()
     while time.monotonic() - start < first.ttl_s:
@@ -229,8 +225,7 @@ def _read(store: Store, key: str) -> LeaseRecord | None:
 
 
 def _numbers(store: Store) -> list[int]:
-    stems = (Path(info.key).stem for info in store.list(LEASES))
-    return [int(stem) for stem in stems if stem.isdecimal()]
+    return [int(stem) for info in store.list(LEASES) if (stem := Path(info.key).stem).isdecimal()]
 
 
 def lease_key(number: int) -> str:

@@ -53,7 +53,7 @@ class Row:
     after: Condition | None = None
 
 
-_MEASURES = [
+MEASURES = [
     f"{measure}_{when}"
     for measure in (field.name for field in fields(Condition))
     for when in ("before", "after")
@@ -81,7 +81,7 @@ SCHEMA = pa.schema(
         ("dpi_y", pa.float32()),
         ("bytes_in", pa.int64()),
         ("bytes_out", pa.int64()),
-        *[(name, pa.float32()) for name in (*_MEASURES, *_FIDELITY)],
+        *[(name, pa.float32()) for name in (*MEASURES, *_FIDELITY)],
         ("needs_review", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("decode_ms", pa.float32()),
