@@ -31,7 +31,7 @@ class LossConfig:
     ink: float = 3.0
     lost: float = 1.5
     squared: float = 20.0
-    tones: float = 8.0
+    tones: float = 10.0
     clean: float = 3.0
     bitonal: float = 0.5
     bitonal_squared: float = 5.0

@@ -185,7 +185,7 @@ def shine_through(rng: Generator, light: Plane, ink: Page, strength: float) -> P
         strength: an exponent, that of the ink on this side.
     """
     behind = cv2.GaussianBlur(ink[:, ::-1].astype(np.float32) / 255, (0, 0), rng.uniform(0.6, 2.5))
-    return np.asarray(light * np.maximum(behind, 0.05) ** (strength * rng.uniform(0.1, 0.6)), np.float32)
+    return np.asarray(light * np.maximum(behind, 0.05) ** (strength * rng.uniform(0.1, 0.7)), np.float32)
 
 
 def lay_on(rng: Generator, light: Plane, ink: NDArray[np.floating[Any]], toner: bool = True) -> Page:

@@ -16,12 +16,13 @@ from model.damage import damage, damage_bitonal
 from model.images import DataFault
 from model.loss import Truth
 from model.page import Page, as_grey, crop
+from model.paper import fractal_noise
 from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, shine_through, take_apart
 
 COLOUR_SHARE = 0.3
-_PAIRS = {"as they are": 0.5, "on other paper": 0.22}
+_PAIRS = {"as they are": 0.47, "on other paper": 0.28}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
-_GREY_TRUTHS = {False: 0.8, True: 0.2}
+_GREY_TRUTHS = {False: 0.75, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
 
@@ -116,7 +117,7 @@ class Patches:
             return self._finish(rng, print_on(rng, light, clean), clean, Truth.PAGE, colour)
         share, clean = _cut(rng, sheet.pair, _in_mode(sheet.ink, colour), size)
         strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else np.ones(1)
-        if bitonal and rng.random() < 0.4:
+        if bitonal and rng.random() < 0.6:
             other = self._sheets[-1][int(rng.integers(0, len(self._sheets[-1])))]
             back = _cut(rng, other.pair, _in_mode(other.ink, colour), size)[0]
             light = shine_through(rng, light, back, float(strength.mean()))
@@ -135,6 +136,8 @@ class Patches:
 
     def _damaged(self, rng: Generator, size: int, colour: bool) -> _Sample:
         page = self._patch(rng, size, colour)
+        if rng.random() < 0.3:
+            page = _with_plate(rng, page)
         kind = rng.random()
         if kind < 0.6:  # highlights, shades and photographs are no dirt
             return _Sample(page, page, Truth.CLEAN)
@@ -157,6 +160,22 @@ def _cut(rng: Generator, pair: Pair, page: Page, size: int) -> tuple[Page, Page]
     scale = _scale(rng, 0.5, 2.5, 0.6) if pair.bitonal else _scale(rng, 0.65, 1.6, 0.15)
     noisy, clean = crop(rng, max(8, round(size / scale)), page, as_grey(pair.clean))
     return _resized(noisy, size), _resized(clean, size)
+
+
+def _with_plate(rng: Generator, page: Page) -> Page:
+    """A page with a shaded field or a photograph on it: straight edges are what tells them from stains."""
+    height, width = page.shape[:2]
+    light = np.full(page.shape, rng.uniform(0.4, 0.97, page.shape[2:]))
+    if rng.random() < 0.5:
+        tones = 0.5 + rng.uniform(0.4, 1.0) * fractal_noise(rng, height, width, rng.uniform(8, height / 2), 6)
+        light = np.clip(light * tones.reshape(height, width, *[1] * (page.ndim - 2)), 0, 1)
+    (top, bottom), (left, right) = (
+        np.clip(np.sort(rng.integers(-side // 4, side * 5 // 4, 2)), 0, side) for side in (height, width)
+    )
+    plate = page.copy()
+    field = (slice(top, bottom), slice(left, right))
+    plate[field] = (page[field] * light[field]).astype(np.uint8)
+    return plate
 
 
 def _strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:
