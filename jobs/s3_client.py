@@ -37,7 +37,7 @@ _REFUSALS: tuple[tuple[frozenset[str], type[PumiceError], str], ...] = (
     (
         frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "301"}),
         InputError,
-        "The bucket {bucket} is in another region: set AWS_REGION to it.",
+        "The bucket {bucket} is in another region: set AWS_DEFAULT_REGION to it.",
     ),
     (
         frozenset({"RequestTimeTooSkewed"}),
@@ -132,9 +132,8 @@ class Translator:
             return InputError(f"{where} is not an address that S3 knows: correct it.")
         # Until the first answer the address may be wrong; after it, a silence is the network's.
         if not self._reached:
-            return InputError(
-                f"{self._url} can't be reached ({error}): check the network, AWS_ENDPOINT_URL and AWS_REGION."
-            )
+            settings = "AWS_ENDPOINT_URL and AWS_DEFAULT_REGION"
+            return InputError(f"{self._url} can't be reached ({error}): check the network, {settings}.")
         # The error's own text names the request, with our records in it; its kind says as much.
         return StoreError(
             f"{where}: the store no longer answers ({type(error).__name__}): what is committed stays, go on "

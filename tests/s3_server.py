@@ -77,7 +77,7 @@ def _start(weed: str, home: Path, base: int) -> subprocess.Popen[bytes]:
         weed, "mini", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *ports,
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false",
         "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=2000",
-        "-s3.allowDeleteBucketNotEmpty=false", "-s3.autoCreateBucket=false",
+        "-s3.allowDeleteBucketNotEmpty=false", "-s3.autoCreateBucket=false", "-s3.iam.readOnly=false",
         f"-s3.localSocket={home / 's3.sock'}", f"-filer.localSocket={home / 'f.sock'}",
     ]  # fmt: skip
     environment = {**os.environ, "HOME": str(home), "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -115,7 +115,7 @@ def serve_s3(home: Path) -> Iterator[S3Server]:
     (home / "data").mkdir(parents=True)
     settings = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{base}",
-        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_EC2_METADATA_DISABLED": "true",
