@@ -68,12 +68,12 @@ def train_command(
 ) -> None:
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
     try:
-        known, held = _read_pairs(pairs or [], hold_out_ or [])
+        known, held = read_pairs(pairs or [], hold_out_ or [])
         data = _patches(known, clean or [], seed)
         shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
         rate = FINE_TUNING_RATE if init else LEARNING_RATE
         config = TrainConfig(steps, seed, rate, patience=patience, network=shape)
-        with _progress("training") as bar:
+        with progress_bar("training") as bar:
             task = bar.add_task("", total=steps, facts="")
             weights = train(
                 data, config, to, init, held,
@@ -90,7 +90,13 @@ def train_command(
     out.print(f"Weights: {weights}, for pumice clean --model", markup=False)
 
 
-def _read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+def read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of all folders, named `folder/name`: those to learn from, and those that patterns hold out.
+
+    Raises:
+        DataFault: a folder holds no pairs that can be read.
+        InputError: nothing is left to learn from, or the patterns match nothing.
+    """
     pairs = [
         replace(pair, name=f"{folder.name}/{pair.name}") for folder in folders for pair in load_pairs(folder)
     ]
@@ -155,7 +161,8 @@ def _as_dict(score: PairScore) -> dict[str, float | str]:
     }
 
 
-def _progress(what: str) -> Progress:
+def progress_bar(what: str) -> Progress:
+    """A bar for steps, with `facts` beside it; `what` may be a format of rich's."""
     return Progress(
         TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"),
         TimeRemainingColumn(compact=True), console=err,

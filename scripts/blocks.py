@@ -13,6 +13,19 @@ from pathlib import Path
 
 import torch
 
+from model.markdown import replace_block, table
+
+__all__ = [
+    "ROOT",
+    "Curve",
+    "draw_curves",
+    "machine",
+    "replace_block",
+    "show_figures",
+    "table",
+    "write_block",
+]
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -31,25 +44,6 @@ def machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}{gpu}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    head, *body = (f"| {' | '.join(cells)} |" for cells in (header, *rows))
-    return "\n".join([head, "|" + "---|" * len(header), *body])
-
-
-def replace_block(page: str, name: str, text: str) -> str:
-    """The page with another text in a block.
-
-    Raises:
-        ValueError: the page has no block of that name, or more than one.
-    """
-    pattern = rf"(<!-- {re.escape(name)} -->).*?(<!-- /{re.escape(name)} -->)"
-    replaced, count = re.subn(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, flags=re.S)
-    if count != 1:
-        raise ValueError(f"the page needs one block <!-- {name} --> ... <!-- /{name} -->, it has {count}")
-    return replaced
 
 
 def write_block(page: Path, name: str, text: str) -> None:

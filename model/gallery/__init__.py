@@ -1,0 +1,1 @@
+"""The article's systems, each a thing that runs: `pumice gallery`."""

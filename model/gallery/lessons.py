@@ -1,0 +1,181 @@
+"""How the gallery's networks learn: the cleaner's training, with the plain optimizers of the article.
+
+Weights start as Keras starts them, which the article used (Glorot & Bengio 2010). Nothing is clipped, rates
+stay as they are, and where `ema` is 0 the last weights are the result, not an average.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
+
+from model.gallery.garments import Images
+from model.training import Settings, Training
+from model.weights import save_module
+
+Light = NDArray[np.float32]
+"""(N, H, W), 0 black to 1 white."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A batch.
+
+    Attributes:
+        given: (N, 1, H, W) float32, 0..1, what the network sees.
+        wanted: alike, what it should make of it.
+        seed: for what is random in a loss.
+    """
+
+    given: Light
+    wanted: Light
+    seed: int
+
+
+@dataclass(frozen=True)
+class Recipe(Settings):
+    """How a network of the gallery is trained.
+
+    Attributes:
+        steps: 0 until a number of epochs decides them.
+        name: of the network; where its training lies in the output folder.
+        optimizer: with the settings it has in Keras.
+        batch: examples a step.
+        data: a checksum of what is learnt from.
+    """
+
+    steps: int = 0
+    learning_rate: float = 1e-3
+    ema: float = 0.0
+    name: str = ""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    batch: int = 128
+    data: int = 0
+
+
+class System(nn.Module):
+    """A network of the gallery; its loss belongs to it."""
+
+    autocast: ClassVar[bool] = False
+    """Whether convolutions are computed in bfloat16 in training, as the cleaner's are."""
+
+    def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
+        """The mean squared error, where a network has nothing else to make smaller.
+
+        Args:
+            given: (N, 1, H, W), 0..1.
+            wanted: alike.
+            rng: all randomness.
+        """
+        return F.mse_loss(self(given).float(), wanted)
+
+
+class Lesson(Training[System, Examples]):
+    """The training of a network of the gallery."""
+
+    clip = math.inf
+
+    def __init__(self, model: System, recipe: Recipe, device: torch.device) -> None:
+        """Start from a network, which is moved to the device and changed."""
+        self._recipe = recipe
+        super().__init__(model, recipe, device)
+
+    def _optimizers(self) -> list[Optimizer]:
+        rate, parameters = self._recipe.learning_rate, self.model.parameters()
+        if self._recipe.optimizer == "adam":
+            return [torch.optim.Adam(parameters, rate, eps=1e-7)]
+        return [torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7)]
+
+    def _schedule(self, optimizer: Optimizer) -> LRScheduler:
+        return ConstantLR(optimizer, 1)
+
+    def _loss(self, batch: Examples) -> Tensor:
+        return self._wrong(self.model, batch)
+
+    def _wrong(self, model: System, batch: Examples) -> Tensor:
+        given, wanted = (torch.from_numpy(x).to(self.device) for x in (batch.given, batch.wanted))
+        rng = torch.Generator(self.device).manual_seed(batch.seed)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=model.autocast):
+            return model.loss(given, wanted, rng)
+
+    def validation_loss(self, model: System, held: Sequence[Examples]) -> float:
+        """The mean loss over batches that were held out."""
+        with torch.inference_mode():
+            return sum(float(self._wrong(model, batch)) for batch in held) / len(held)
+
+    def save_weights(self, path: Path) -> Path:
+        """Write the average as safetensors, whole or not at all; the path, to hand on."""
+        return save_module(self.averaged(), path, f"gallery-{self._recipe.name}")
+
+
+def glorot(model: nn.Module) -> None:
+    """Start weights as Keras does: uniform by the layer's fan-in and fan-out, biases at 0."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+Spoil = Callable[[Generator, Light], Light]
+"""Makes of wanted images what a network is given."""
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Batches of images, all of them once an epoch, in an order seeded by the epoch.
+
+    Attributes:
+        images: what is wanted.
+        size: images a batch; an epoch's last may be smaller.
+        seed: all randomness.
+        spoil: makes what is given; without it that is what is wanted.
+    """
+
+    images: Images
+    size: int
+    seed: int
+    spoil: Spoil | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.images) / self.size)
+
+    def batches(self, first: int, last: int) -> Iterator[Examples]:
+        """The batches of steps first..last-1."""
+        for step in range(first, last):
+            epoch, index = divmod(step, self.epoch)
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+            chosen = order[index * self.size : (index + 1) * self.size]
+            yield examples(self.images[chosen], (self.seed, epoch, step), self.spoil)
+
+
+def examples(images: Images, seed: tuple[int, ...], spoil: Spoil | None = None) -> Examples:
+    """One batch of these images."""
+    rng = np.random.default_rng(seed)
+    wanted = as_light(images)
+    given = wanted if spoil is None else spoil(rng, wanted)
+    return Examples(given[:, None], wanted[:, None], int(rng.integers(0, 2**31)))
+
+
+def as_light(images: Images) -> Light:
+    """Images as (N, H, W) float32, 0..1."""
+    return np.divide(images, 255, dtype=np.float32)
+
+
+def as_images(light: Tensor | Light) -> Images:
+    """Images of 0..1, any more axes of length 1, as (N, H, W) bytes."""
+    array = np.asarray(light, np.float32)
+    array = array.reshape(len(array), *array.shape[-2:])
+    return np.asarray(np.clip(array * 255 + 0.5, 0, 255), np.uint8)

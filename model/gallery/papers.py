@@ -1,0 +1,203 @@
+"""Papers and stains that never were: a variational autoencoder of real paper, to train the cleaner with.
+
+Papers come from pairs, taken apart (`model.papers`). A patch of 256 pixels a side is learnt at a quarter of
+its size, which keeps shades, folds and stains; the grain that this loses is measured, and given back to what
+is drawn. The likelihood is a normal one whose variance is the best there is for each batch (Rybkin et al.
+2021, arXiv:2006.13202): nobody has to weigh the KL term.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor, nn
+
+from model.gallery.garments import Images, fingerprint
+from model.gallery.latent import nearest
+from model.gallery.lessons import Examples, Recipe, System, as_images, as_light
+from model.gallery.pictures import wall
+from model.gallery.studio import Exhibit, Picture, Studio, shown
+from model.gallery.variational import kl_divergence, reparameterised
+from model.images import DataFault
+from model.page import Page, as_grey, crop
+from model.paper import Plane, grain
+from model.papers import take_apart
+from model.weights import load_module
+
+PATCH, SIDE, LATENTS = 256, 64, 32
+STEPS, BATCH = 2000, 64
+_EPOCH = 250
+_WIDTHS = (1, 32, 64, 128)
+_CELLS = SIDE >> (len(_WIDTHS) - 1)
+_PIXELS = SIDE * SIDE
+_TONE, _CONTRAST = 0.85, 4.0
+"""Paper is light and of low contrast: about 0 and 1 is what networks learn from best."""
+_SHOWN, _MEASURED, _KNOWN = 8, 100, 1000
+
+
+class PaperSource(System):
+    """Three convolutions with strides to 32 latents, and back."""
+
+    grain: Tensor
+    """One number: the standard deviation of the grain, 0..1."""
+
+    def __init__(self, grain: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("grain", torch.tensor(grain))
+        down = [layer for a, b in zip(_WIDTHS, _WIDTHS[1:], strict=False)
+                for layer in (nn.Conv2d(a, b, 4, 2, 1), nn.ReLU())]  # fmt: skip
+        size = _WIDTHS[-1] * _CELLS**2
+        self.encoder = nn.Sequential(*down, nn.Flatten())
+        self.mean, self.log_variance = nn.Linear(size, LATENTS), nn.Linear(size, LATENTS)
+        widths = _WIDTHS[::-1]
+        up = [layer for a, b in zip(widths, widths[1:], strict=False)
+              for layer in (nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1))]  # fmt: skip
+        cells = nn.Unflatten(1, (_WIDTHS[-1], _CELLS, _CELLS))
+        self.decoder = nn.Sequential(nn.Linear(LATENTS, size), cells, *up)
+
+    def drawn(self, code: Tensor) -> Tensor:
+        """(N, 1, 64, 64), about 0..1, of codes (N, 32)."""
+        return _TONE + self.decoder(code) / _CONTRAST  # type: ignore[no-any-return]
+
+    def parameters_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 32) each: where (N, 1, 64, 64) patches lie, and the logarithm of how surely."""
+        hidden = self.encoder(_CONTRAST * (x - _TONE))
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1, 64, 64) in and out, by way of the codes' means."""
+        return self.drawn(self.parameters_of(x)[0])
+
+    def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
+        """The negative ELBO by the pixel, but for a constant, mean over the patches."""
+        mean, log_variance = self.parameters_of(given)
+        wrong = (self.drawn(reparameterised(mean, log_variance, rng)) - wanted).square().mean()
+        return wrong.log() / 2 + kl_divergence(mean, log_variance).mean() / _PIXELS
+
+
+@dataclass(frozen=True)
+class PaperPatches:
+    """Batches of patches of paper, each drawn by its step, turned and mirrored at will."""
+
+    papers: Sequence[Page]
+    seed: int
+
+    def batches(self, first: int, last: int) -> Iterator[Examples]:
+        """The batches of steps first..last-1."""
+        for step in range(first, last):
+            light = as_light(small(self.patches((self.seed, step), BATCH)))[:, None]
+            yield Examples(light, light, step)
+
+    def patches(self, seed: tuple[int, ...], count: int) -> Images:
+        """(N, 256, 256): patches in full size."""
+        rng = np.random.default_rng(seed)
+        return np.stack([self._patch(rng) for _ in range(count)])
+
+    def _patch(self, rng: Generator) -> Page:
+        paper = self.papers[int(rng.integers(0, len(self.papers)))]
+        patch = np.rot90(crop(rng, PATCH, paper)[0], int(rng.integers(0, 4)))
+        return patch[:, ::-1] if rng.random() < 0.5 else patch  # noqa: PLR2004 - a coin
+
+
+def small(patches: Images) -> Images:
+    """(N, 64, 64) of (N, 256, 256)."""
+    return np.stack([_resized(patch, SIDE, cv2.INTER_AREA) for patch in patches]).astype(np.uint8)
+
+
+def sample_papers(model: PaperSource, rng: Generator, count: int, size: int) -> list[Plane]:
+    """Draw patches of paper that never were.
+
+    Args:
+        model: as trained, see `load_papers`.
+        rng: all randomness.
+        count: how many.
+        size: pixels a side; a patch shows what 256 pixels showed in training.
+
+    Returns:
+        The patches, (size, size) float32, 0..1.
+    """
+    codes = torch.from_numpy(rng.standard_normal((count, LATENTS), np.float32))
+    with torch.inference_mode():
+        papers = model.drawn(codes)[:, 0].numpy()
+    strength = float(model.grain)
+    return [
+        np.clip(_resized(paper, size, cv2.INTER_CUBIC) + strength * grain(rng, size, size), 0, 1)
+        for paper in papers
+    ]
+
+
+def load_papers(weights: Path) -> PaperSource:
+    """The source of papers that `pumice gallery papers` trained, ready to be drawn from.
+
+    Raises:
+        WeightsError: the file holds no such weights.
+    """
+    return load_module(weights, lambda metadata: PaperSource()).eval()
+
+
+def _resized(patch: Page | Plane, size: int, how: int) -> Plane:
+    return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.float32)
+
+
+def measured_grain(patches: Images) -> float:
+    """The standard deviation of what a quarter of the size loses, 0..1."""
+    coarse = [_resized(patch, PATCH, cv2.INTER_CUBIC) for patch in small(patches)]
+    return float((as_light(patches) - np.stack(coarse) / 255).std())
+
+
+def exhibit(studio: Studio) -> Exhibit:
+    """Take the papers out of the pairs, learn them, draw others.
+
+    Raises:
+        DataFault: there are no pairs.
+    """
+    if not studio.pairs:
+        raise DataFault("papers needs pairs to take papers from")
+    papers = {id(sheet.paper): as_grey(sheet.paper) for sheet in take_apart(studio.pairs)}.values()
+    source = PaperPatches(list(papers), studio.seed)
+    model = _taught(studio, source)
+    known = source.patches((studio.seed, 0, 1), studio.steps(_KNOWN))
+    rng = np.random.default_rng((studio.seed, 4))
+    drawings = np.stack([as_images(p[None])[0] for p in sample_papers(model, rng, _MEASURED, PATCH)])
+    neighbours, distances = nearest(small(drawings), small(known))
+    restored = as_images(shown(model, as_light(small(known[:_SHOWN]))))
+    return Exhibit(
+        "Paper that never was",
+        f"A variational autoencoder with {LATENTS} latents of patches from {len(papers)} sheets of real "
+        f"paper, Adam, {STEPS:,} batches of {BATCH}, to draw papers and stains for the cleaner's training.",
+        [
+            ("RMSE of patches at a quarter of their size, 0–1", f"{_error(model, known):.4f}"),
+            ("grain beyond that, standard deviation, 0–1", f"{float(model.grain):.4f}"),
+            ("a drawn patch's distance to the nearest known one, RMS, mean", f"{distances.mean():.3f}"),
+            ("the least", f"{distances.min():.3f}"),
+        ],
+        [
+            Picture("papers", "Patches of paper, drawn and real.", wall([
+                ("drawn", drawings[:4]), ("real", known[:4]),
+            ], 1)),
+            Picture("papers-small", "Real patches, restored; drawn ones, and the nearest real ones.", wall([
+                ("real", small(known[:_SHOWN])), ("restored from their codes", restored),
+                ("drawn", small(drawings[:_SHOWN])), ("nearest real patch", neighbours[:_SHOWN]),
+            ])),
+        ],
+    )  # fmt: skip
+
+
+def _taught(studio: Studio, source: PaperPatches) -> PaperSource:
+    recipe = Recipe(
+        STEPS, studio.seed, ema=0.998, name="papers", batch=BATCH,
+        data=sum(fingerprint(paper) for paper in source.papers),
+    )  # fmt: skip
+    strength = measured_grain(source.patches((studio.seed, 0, 2), 64))
+    held = list(PaperPatches(source.papers, studio.seed + 1).batches(0, 4))
+    return studio.train(lambda: PaperSource(strength), recipe, source, _EPOCH, held)
+
+
+def _error(model: PaperSource, patches: Images) -> float:
+    light = as_light(small(patches))
+    return math.sqrt(float(np.square(shown(model, light)[:, 0] - light).mean(dtype=np.float64)))
