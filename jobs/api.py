@@ -3,15 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.config import CleanOptions, Recipe
+from jobs.apply import Applied, outcome, record
+from jobs.config import CleanOptions
+from jobs.decisions import read_decisions
 from jobs.errors import InputError
 from jobs.findings import Findings, findings
 from jobs.gc import Collected, gc
+from jobs.html_report import HtmlReport, write_html
 from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import Plan
+from jobs.review import read_reviews
 from jobs.run import Job, RunSummary, Silent, Watcher, run
-from jobs.runs import last_runs
+from jobs.runs import RunRecord, last_runs
 from jobs.status import Status, status
 from jobs.store import Store
 from jobs.verify import Verification, verify
@@ -19,14 +23,17 @@ from jobs.worker import read_weights
 from model.weights import WeightsError, fingerprint, load_weights
 
 __all__ = [
+    "Applied",
     "Collected",
     "Findings",
+    "HtmlReport",
     "Plan",
     "RunSummary",
     "Silent",
     "Status",
     "Verification",
     "Watcher",
+    "apply_decisions",
     "clean",
     "findings",
     "gc",
@@ -34,6 +41,7 @@ __all__ = [
     "resume",
     "status",
     "verify",
+    "write_html",
 ]
 
 
@@ -80,16 +88,40 @@ def resume(
         InputError: no run was made there.
         LeaseHeld, StoreError: as `clean`.
     """
-    to = open_store(destination)
-    runs = last_runs(to, 1)
-    if not runs:
-        raise InputError(f"No run was made in {to.url} yet: use pumice clean SRC {destination}.")
-    recipe = Recipe(runs[0].weights_sha256)
-    from_, to = _open_places(runs[0].source, destination)
-    options = runs[0].clean_options()
+    last = _last_run(open_store(destination))
+    from_, to = _open_places(last.source, destination)
+    options = last.clean_options()
+    recipe = options.recipe(last.weights_sha256)
     return run(
         Job(from_, to, read_weights(to, recipe), recipe, options, retry_quarantined), watcher or Silent()
     )
+
+
+def apply_decisions(
+    decisions: Path, destination: str | None = None, watcher: Watcher | None = None
+) -> Applied:
+    """Record what reviewers decided, then do what `resume` does: originals of rejected pages come back.
+
+    Args:
+        decisions: a file of them, JSON as the report's page saves it or CSV.
+        destination: where the pages are; as the file says if not given.
+        watcher: told of the progress.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        InputError: it is no such file, or no run was made there.
+        LeaseHeld, StoreError: as `clean`; the same call again does what is left.
+    """
+    file = read_decisions(decisions)
+    url = destination or file.destination
+    if not url:
+        raise InputError(f"{decisions} doesn't say where the pages are: give --destination.")
+    to = open_store(url)
+    _last_run(to)
+    recorded = record(to, file)
+    return outcome(to, file, recorded, resume(url, watcher))
 
 
 def plan(source: str, destination: str, options: CleanOptions | None = None) -> Plan:
@@ -99,19 +131,26 @@ def plan(source: str, destination: str, options: CleanOptions | None = None) -> 
         InputError, StoreError: as `clean`.
     """
     job = _job(source, destination, options or CleanOptions())
-    return job.plan(Ledger(job.destination).heads())
+    return job.plan(Ledger(job.destination).heads(), read_reviews(job.destination))
+
+
+def _last_run(to: Store) -> RunRecord:
+    runs = last_runs(to, 1)
+    if not runs:
+        raise InputError(f"No run was made in {to.url} yet: use pumice clean SRC {to.url}.")
+    return runs[0]
 
 
 def _job(source: str, destination: str, options: CleanOptions) -> Job:
-    weights, recipe = _read_weights(options.model)
-    return Job(*_open_places(source, destination), weights, recipe, options)
+    weights, sha256 = _read_weights(options.model)
+    return Job(*_open_places(source, destination), weights, options.recipe(sha256), options)
 
 
-def _read_weights(model: Path) -> tuple[bytes, Recipe]:
-    """The weights' bytes, checked here so that a wrong file is one sentence and not a dead worker."""
+def _read_weights(model: Path) -> tuple[bytes, str]:
+    """The weights' bytes and their sha256, checked so that a wrong file is a sentence and no dead worker."""
     try:
         load_weights(model)
-        return model.read_bytes(), Recipe(fingerprint(model))
+        return model.read_bytes(), fingerprint(model)
     except WeightsError as error:
         raise InputError(str(error)) from error
 

@@ -13,8 +13,10 @@ from typer.exceptions import TyperException
 
 from jobs import api
 from jobs.cli_evaluate import evaluate_command
+from jobs.cli_gallery import gallery_command
 from jobs.cli_ledger import gc_command, report_command, resume_command, status_command, verify_command
 from jobs.cli_model import train_command
+from jobs.cli_review import review_app
 from jobs.config import CleanOptions, load_options
 from jobs.errors import InputError, Interrupted, PumiceError
 from jobs.progress import ProgressBar
@@ -52,6 +54,9 @@ def clean(
         float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
     ] = None,
     recipe_changed: Annotated[str | None, typer.Option(help="keep (default) or redo old results.")] = None,
+    on_suspicion: Annotated[
+        str | None, typer.Option(help="Pages that may have lost ink: flag (default), keep-original or blend.")
+    ] = None,
     join: Annotated[bool, typer.Option("--join", help="Share the work of a run that is at it.")] = False,
     config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
 ) -> None:
@@ -59,7 +64,7 @@ def clean(
     given = {
         "model": model, "device": device, "address": address, "gpus_per_actor": gpus_per_actor,
         "max_attempts": max_attempts, "shard_timeout": shard_timeout, "max_failed_pages": max_failed_pages,
-        "recipe_changed": recipe_changed,
+        "recipe_changed": recipe_changed, "on_suspicion": on_suspicion,
     }  # fmt: skip
     options = load_options(config, {key: value for key, value in given.items() if value is not None})
     if plan:
@@ -95,9 +100,11 @@ app.command("resume")(resume_command)
 app.command("status")(status_command)
 app.command("report")(report_command)
 app.command("verify")(verify_command)
+app.add_typer(review_app, name="review")
 app.command("gc")(gc_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
+app.command("gallery")(gallery_command)
 
 
 def main() -> NoReturn:

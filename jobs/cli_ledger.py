@@ -3,14 +3,16 @@
 import json
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from jobs import api
-from jobs.findings_text import print_findings
-from jobs.progress import ProgressBar
+from jobs.errors import InputError
+from jobs.findings_text import print_findings, print_html
+from jobs.progress import ProgressBar, counting
 from jobs.status_text import print_collected, print_status, print_verification
 from jobs.summary import print_summary
 
@@ -52,8 +54,24 @@ def report_command(
         str | None, typer.Option(help="Only what runs of this day (UTC) or later did: 2026-11-30.")
     ] = None,
     format: Annotated[Format, typer.Option(help="For people, or for programs.")] = Format.TEXT,  # noqa: A002
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page for reviewers into this folder: open its index.html.")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Unflagged pages to draw at random for the reviewers' page.")
+    ] = 0,
 ) -> None:
     """Say what became of the pages: totals, how dirty they were and are, the worst ones."""
+    if sample and not html:
+        raise InputError("--sample draws pages for the reviewers' page: give --html FOLDER with it.")
+    if html:
+        with counting(err, "pictures") as progress:
+            written = api.write_html(dst, html, since, sample, progress)
+        if format is Format.JSON:
+            out.print_json(json.dumps(asdict(written), default=str))
+        else:
+            print_html(out, written)
+        return
     found = api.findings(dst, since)
     if format is Format.JSON:
         out.print_json(json.dumps(asdict(found)))

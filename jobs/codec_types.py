@@ -55,7 +55,7 @@ class FrameInfo:
         bit_depth: bits per sample in the file.
         dpi: dots per inch across and down; None when the file doesn't say.
         cost: bytes that the decoded pixels need.
-        refused: why `decode` will refuse this frame; only set for frames of multi-page documents.
+        refused: why `decode` will refuse this frame; `inspect` sets it in multi-page documents only.
     """
 
     width: int

@@ -11,13 +11,14 @@ from jobs.errors import InputError
 from model.cleaner import TILE
 from model.weights import SHIPPED
 
-OUTPUT_VERSION = 1
-"""Raised whenever new code gives other bytes for the same page and weights, so that work keys change."""
+OUTPUT_VERSION = 2
+"""Raised whenever new code, or another guard, gives other bytes for the same page and weights."""
 
 MIB = 2**20
 
 Device = Literal["auto", "cpu", "cuda"]
 RecipeChanged = Literal["keep", "redo"]
+OnSuspicion = Literal["flag", "keep-original", "blend"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class CleanOptions:
         max_failed_pages: the share of a shard's pages that may fail before that is held for a fault of the
             storage or the weights, and the attempt for failed; not where they are few.
         recipe_changed: whether results of another recipe, as of older weights, are kept or done again.
+        on_suspicion: what becomes of a page that the guard suspects of lost or invented ink, besides being
+            flagged: nothing; its original stays; or strokes that were lost come back into the cleaned page.
     """
 
     model: Path = SHIPPED
@@ -66,12 +69,16 @@ class CleanOptions:
     shard_timeout: float = 900.0
     max_failed_pages: float = 0.5
     recipe_changed: RecipeChanged = "keep"
+    on_suspicion: OnSuspicion = "flag"
 
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
             raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda.")
         if self.recipe_changed not in get_args(RecipeChanged):
             raise InputError(f"recipe-changed {self.recipe_changed!r} is unknown: use keep or redo.")
+        if self.on_suspicion not in get_args(OnSuspicion):
+            words = "use flag, keep-original or blend"
+            raise InputError(f"on-suspicion {self.on_suspicion!r} is unknown: {words}.")
         if not 0 < self.gpus_per_actor <= 1:
             raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1.")
         if self.shard_timeout <= 0:
@@ -81,12 +88,17 @@ class CleanOptions:
         if self.max_attempts < 1:
             raise InputError(f"max-attempts is {self.max_attempts}: use 1 or more.")
 
+    def recipe(self, weights_sha256: str) -> "Recipe":
+        """What these options and weights amount to."""
+        return Recipe(weights_sha256, self.on_suspicion)
+
 
 @dataclass(frozen=True)
 class Recipe:
     """What decides a page's output bytes besides the page itself."""
 
     weights_sha256: str
+    on_suspicion: OnSuspicion = "flag"
     tile: int = TILE
     output_version: int = OUTPUT_VERSION
 

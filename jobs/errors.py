@@ -73,7 +73,7 @@ class DataError(PumiceError):
         super().__init__(message)
         self.code = code
 
-    def __reduce__(self) -> tuple[type["DataError"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type["DataError"], tuple[object, ...]]:
         return type(self), (self.code, str(self))
 
 
@@ -82,4 +82,11 @@ class ArchiveDamaged(DataError):
 
 
 class PageError(DataError):
-    """One page can't be decoded, cleaned or encoded."""
+    """One page can't be decoded, cleaned or encoded, or is left as it is; `reasons` say why to look at it."""
+
+    def __init__(self, code: str, message: str, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(code, message)
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple[type["PageError"], tuple[object, ...]]:
+        return type(self), (self.code, str(self), self.reasons)

@@ -1,10 +1,9 @@
 """What a destination's report comes to: totals, spreads of the measures, the worst and the flagged pages.
 
-Reports are read batch by batch; of their rows only sums, histograms and a few pages are kept.
+The table is read batch by batch; of its rows only sums, histograms and a few pages are kept.
 """
 
 import heapq
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -15,15 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from jobs.commit_log import in_parallel
-from jobs.errors import InputError, SourceChanged
-from jobs.ledger import Ledger
+from jobs.errors import InputError
 from jobs.places import open_store
-from jobs.report import MEASURES, SCHEMA_VERSION
-from jobs.shard import report_key
-from jobs.store import Store
+from jobs.report import MEASURES
+from jobs.table import rows
 from model.condition import Condition
 
 SHOWN = 20
@@ -94,19 +89,16 @@ def findings(destination: str, since: str | None = None) -> Findings:
         InputError: it is no place, can't be read, or `since` is no day.
         StoreError: it broke, or was written by a newer version.
     """
-    first_run = _first_run(since)
-    to = open_store(destination)
-    tally = _Tally()
-
-    def read(shard: str) -> tuple[str, str] | None:
-        problem = _read(to, shard, first_run, tally)
-        return (shard, problem) if problem else None
-
-    problems = [one for one in in_parallel(read, Ledger(to).heads().shards()) if one]
-    return tally.findings(dict(sorted(problems)))
+    earliest = first_run(since)
+    tally, unread = _Tally(), dict[str, str]()
+    for batch in rows(open_store(destination), _COLUMNS, unread):
+        table = pa.Table.from_batches([batch])
+        tally.add(table.filter(pc.greater_equal(table["run_id"], earliest)))
+    return tally.findings(dict(sorted(unread.items())))
 
 
-def _first_run(since: str | None) -> str:
+def first_run(since: str | None) -> str:
+    """The least id that a run of that day (UTC) or later can have; raises InputError if it is no day."""
     if not since:
         return ""
     try:
@@ -115,33 +107,9 @@ def _first_run(since: str | None) -> str:
         raise InputError(f"--since {since} is no day: give one as 2026-11-30.") from error
 
 
-def _read(to: Store, shard: str, first_run: str, tally: "_Tally") -> str:
-    """Count a shard's report; what is wrong with it, or an empty text."""
-    info = to.stat(report_key(shard))
-    if info is None:
-        return "its report is missing"
-    counted = False
-    try:
-        with to.open(info) as stream, pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
-            version = (file.schema_arrow.metadata or {}).get(b"pumice.schema_version", b"none").decode()
-            if version != SCHEMA_VERSION or not set(_COLUMNS) <= set(file.schema_arrow.names):
-                return (
-                    f"its report has schema version {version}, this version of Pumice reads {SCHEMA_VERSION}"
-                )
-            for batch in file.iter_batches(columns=_COLUMNS):
-                table = pa.Table.from_batches([batch])
-                table = table.filter(pc.greater_equal(table["run_id"], first_run))
-                counted |= tally.add(table, new_shard=not counted)
-    except (pa.ArrowException, OSError) as error:
-        return f"its report can't be read: {str(error).splitlines()[0]}"
-    except SourceChanged:
-        return "its report was replaced meanwhile"
-    return ""
-
-
 @dataclass
 class _Tally:
-    """Sums of all that was read; added to by several threads."""
+    """Sums of all that was read."""
 
     shards: int = 0
     pages: int = 0
@@ -151,26 +119,27 @@ class _Tally:
     to_review: list[PageFigure] = field(default_factory=list)
     worst: list[PageFigure] = field(default_factory=list)
     histograms: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    latest: str | None = None
 
-    def add(self, table: pa.Table, *, new_shard: bool) -> bool:
-        """Count rows; whether there were any."""
-        if not table.num_rows:
-            return False
+    def add(self, table: pa.Table) -> None:
+        """Count rows; those of a shard come one after the other, over as many calls as it takes."""
         flagged = table.filter(pc.fill_null(table["needs_review"], False))
-        with self.lock:
-            self.shards += new_shard
-            self.pages += table.num_rows
-            self.statuses.update(_counts(table["status"]))
-            self.errors.update(_counts(table["error_code"]))
-            for name in MEASURES:
-                values = table[name].drop_null().to_numpy()
-                bins = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
-                self.histograms[name] = self.histograms.get(name, 0) + np.bincount(bins, minlength=_BINS)
-            self.flagged += flagged.num_rows
-            self.to_review = heapq.nlargest(SHOWN, [*self.to_review, *_figures(flagged)])
-            self.worst = heapq.nlargest(SHOWN, [*self.worst, *_figures(_dirtiest(table))])
-        return True
+        self._count_shards(table["shard"])
+        self.pages += table.num_rows
+        self.statuses.update(_counts(table["status"]))
+        self.errors.update(_counts(table["error_code"]))
+        for name in MEASURES:
+            values = table[name].drop_null().to_numpy()
+            bins = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
+            self.histograms[name] = self.histograms.get(name, 0) + np.bincount(bins, minlength=_BINS)
+        self.flagged += flagged.num_rows
+        self.to_review = heapq.nlargest(SHOWN, [*self.to_review, *_figures(flagged)])
+        self.worst = heapq.nlargest(SHOWN, [*self.worst, *_figures(_dirtiest(table))])
+
+    def _count_shards(self, shards: pa.ChunkedArray) -> None:
+        for run in pc.run_end_encode(shards.combine_chunks()).values.to_pylist():
+            self.shards += run != self.latest
+            self.latest = run
 
     def findings(self, unread: dict[str, str]) -> Findings:
         """What it all comes to."""

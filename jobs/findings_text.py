@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.findings import SHOWN, Findings, PageFigure, Spread
+from jobs.html_report import HtmlReport
 
 
 def print_findings(out: Console, found: Findings) -> None:
@@ -23,6 +24,17 @@ def print_findings(out: Console, found: Findings) -> None:
         out.print(f"Not counted: {shard}: {why}.", markup=False)
     if len(found.unread) > SHOWN:
         out.print(f"Not counted: {len(found.unread) - SHOWN:,} more.")
+
+
+def print_html(out: Console, written: HtmlReport) -> None:
+    """Say what to open, and what is missing there."""
+    drawn = f", {written.sample:,} drawn at random" if written.sample else ""
+    out.print(
+        f"{written.pages:,} pages, {written.flagged:,} to look at{drawn}, {written.pictured:,} with pictures."
+    )
+    for remark in written.remarks:
+        out.print(remark, markup=False)
+    out.print(f"Open {written.index}", markup=False)
 
 
 def _spreads(found: Findings) -> Table:

@@ -13,10 +13,10 @@ from jobs.heads import Heads
 from jobs.lease import acquire
 from jobs.ledger import Ledger
 from jobs.places import open_store
-from jobs.records import CLAIMS, ClaimFile, shard_id
+from jobs.records import CLAIMS, ROWS, ClaimFile, shard_id
 from jobs.run import new_run_id
-from jobs.shard import REPORTS
 from jobs.store import Leftover, Store
+from jobs.table_parts import REPORTS, part_date
 
 MIN_AGE_S = 24 * 3600.0
 
@@ -78,7 +78,7 @@ class _Found:
 def _find(to: Store, min_age_s: float) -> _Found:
     """Look at what is staged before looking at commits: what is staged later is not on the list."""
     leftovers = [one for one in to.leftovers() if one.age_s >= min_age_s]
-    reports = [info.key for info in to.list(REPORTS)]
+    reports = [info.key for folder in (ROWS, REPORTS) for info in to.list(folder) if not part_date(info.key)]
     ledger = Ledger(to)
     heads = ledger.heads()
     claims = [file for info in to.list(CLAIMS) if (file := ClaimFile.parse(info.key))]
@@ -87,7 +87,7 @@ def _find(to: Store, min_age_s: float) -> _Found:
     named = {staged.token.split(" ")[0] for commit in beside if commit for staged in commit.staged}
     return _Found(
         [one for one in leftovers if one.token not in named],
-        [key for key in reports if key.removeprefix(REPORTS).removesuffix(".parquet") not in numbers],
+        [key for key in reports if key.rpartition("/")[2].removesuffix(".parquet") not in numbers],
         [file.key for file in claims if file.number <= numbers.get(file.shard_id, 0)],
     )
 

@@ -123,6 +123,11 @@ class Heads:
         for batch in self._table.filter(chosen).select(["shard"]).to_batches():
             yield from (_key(shard) for shard in batch["shard"].to_pylist())
 
+    def results(self) -> pa.Table:
+        """Every shard with rows in the report: its key as bytes, its commit's number, how many `pages`."""
+        chosen = pc.and_(pc.not_equal(self._table["work"], ""), pc.greater(self._table["pages"], 0))
+        return self._table.filter(chosen).select(["shard", "number", "pages"])
+
     def works(self) -> npt.NDArray[np.bytes_]:
         """All work keys, in the order of the rows; empty for voided heads."""
         found = np.empty(len(self), f"S{_WORK_KEY}")

@@ -98,6 +98,8 @@ def copied(row: Row, error: ArchiveDamaged) -> Row:
         output_sha256=row.source_sha256,
         before=None,
         after=None,
+        fidelity=None,
+        reasons=(),
         bytes_out=row.bytes_in,
         error_code=row.error_code or error.code,
         error=row.error or f"Left as it is, because its archive is damaged: {error}",
@@ -114,10 +116,13 @@ def damaged(shard: str, name: str, size: int, error: ArchiveDamaged) -> Row:
 def _with_outcome(row: Row, outcome: CleanedPage | PageError) -> Row:
     if isinstance(outcome, PageError):
         status: Status = "passed_through" if outcome.code in POLICY else "failed"
-        return replace(row, status=status, error_code=outcome.code, error=str(outcome))
+        return replace(
+            row, status=status, error_code=outcome.code, error=str(outcome), reasons=outcome.reasons
+        )
     return replace(
         row, decode_ms=outcome.decode_ms, clean_ms=outcome.clean_ms, encode_ms=outcome.encode_ms,
-        before=outcome.before, after=outcome.after,
+        before=outcome.verdict.before, after=outcome.verdict.after,
+        fidelity=outcome.verdict.fidelity, reasons=outcome.verdict.reasons,
     )  # fmt: skip
 
 

@@ -19,11 +19,11 @@ from itertools import groupby
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from jobs.codec_pixels import Pixels, as_kept
+from jobs.codec_pixels import Pixels
 from jobs.codecs import Document, FrameInfo, Page, decode, encode
 from jobs.errors import PageError
+from jobs.inspector import Scan, Verdict
 from jobs.meter import Meter
-from model.condition import Condition, at_scale, condition
 
 T = TypeVar("T")
 
@@ -36,37 +36,52 @@ class PageCleaner(Protocol):
         ...
 
 
+class PageInspector(Protocol):
+    """What the pipeline asks of whoever judges pages; asked from several threads."""
+
+    def look(self, page: Page) -> Scan:
+        """Look at a page before it is cleaned; PageError if it is to be left alone."""
+        ...
+
+    def judge(self, scan: Scan, cleaned: Pixels) -> tuple[Pixels, Verdict]:
+        """What is to be written of a cleaned page, and what to be said; PageError if its original stays."""
+        ...
+
+
 @dataclass(frozen=True)
 class CleanedPage:
-    """One page's result: the encoded file (or frame), its state, and what it cost in milliseconds."""
+    """One page's result: the encoded file (or frame), what is said of it, what it cost in milliseconds."""
 
     data: bytes
     sha256: str
-    before: Condition
-    after: Condition
+    verdict: Verdict
     decode_ms: float
     clean_ms: float
     encode_ms: float
 
 
-_Decoded = Future[tuple[Page, float]]
+_Decoded = Future[tuple[Scan, float]]
 _Results = dict[int, Future[CleanedPage]]
 
 
 class Bench:
     """The threads and the network of one worker process; a context manager."""
 
-    def __init__(self, cleaner: PageCleaner, threads: int, batch_pixels: int = 0) -> None:
+    def __init__(
+        self, cleaner: PageCleaner, inspector: PageInspector, threads: int, batch_pixels: int = 0
+    ) -> None:
         """Set the threads up.
 
         Args:
             cleaner: used from one thread only.
+            inspector: used from the codecs' threads.
             threads: for codecs.
             batch_pixels: pages of one size are cleaned together up to this many pixels; 0 takes them one by
                 one, which is as fast on a CPU.
         """
         self.meter = Meter()
         self._cleaner = cleaner
+        self._inspector = inspector
         self._batch_pixels = batch_pixels
         self._codecs = ThreadPoolExecutor(threads, "pumice-codec")
         self._device = ThreadPoolExecutor(1, "pumice-device")
@@ -86,7 +101,7 @@ class Bench:
 
     def decode(self, data: bytes, document: Document, index: int) -> _Decoded:
         """Decode on a codec thread; the future holds the page and the milliseconds it took."""
-        return self._codecs.submit(_timed, lambda: decode(data, document, index))
+        return self._codecs.submit(_timed, lambda: self._inspector.look(decode(data, document, index)))
 
     def clean(self, group: list[_Decoded], stopped: threading.Event) -> Future[_Results]:
         """Clean a group on the device thread, unless `stopped`, and have it encoded on codec threads."""
@@ -94,7 +109,7 @@ class Bench:
 
     def _run(self, group: list[_Decoded], stopped: threading.Event) -> _Results:
         results: _Results = {}
-        decoded: list[tuple[int, Page, float]] = []
+        decoded: list[tuple[int, Scan, float]] = []
         for position, page in enumerate(() if stopped.is_set() else group):
             try:
                 decoded.append((position, *page.result()))
@@ -102,28 +117,23 @@ class Bench:
                 results[position] = Future()
                 results[position].set_exception(error)
         # A colour scan without colour is decoded to grey: only now are the shapes known for sure.
-        for _, same in groupby(decoded, key=lambda one: (one[1].pixels.shape, one[1].pixels.dtype)):
+        for _, same in groupby(decoded, key=lambda one: (one[1].page.pixels.shape, one[1].page.pixels.dtype)):
             results |= self._run_same(list(same))
         return results
 
-    def _run_same(self, group: list[tuple[int, Page, float]]) -> _Results:
-        cleaned, clean_ms = _timed(lambda: self._cleaner.clean([page.pixels for _, page, _ in group]))
+    def _run_same(self, group: list[tuple[int, Scan, float]]) -> _Results:
+        cleaned, clean_ms = _timed(lambda: self._cleaner.clean([scan.page.pixels for _, scan, _ in group]))
         results: _Results = {}
-        for (position, page, decode_ms), pixels in zip(group, cleaned, strict=True):
-            self.meter.add(pixels=page.info.width * page.info.height)
-            results[position] = self._codecs.submit(_finish, page, pixels, decode_ms, clean_ms / len(group))
+        for (position, scan, decode_ms), pixels in zip(group, cleaned, strict=True):
+            self.meter.add(pixels=scan.page.info.width * scan.page.info.height)
+            args = (scan, pixels, decode_ms, clean_ms / len(group))
+            results[position] = self._codecs.submit(self._finish, *args)
         return results
 
-
-def _finish(page: Page, pixels: Pixels, decode_ms: float, clean_ms: float) -> CleanedPage:
-    data, encode_ms = _timed(lambda: encode(page, pixels))
-    before, after = (_condition(page, one) for one in (page.pixels, as_kept(pixels, page.info.mode)))
-    return CleanedPage(data, hashlib.sha256(data).hexdigest(), before, after, decode_ms, clean_ms, encode_ms)
-
-
-def _condition(page: Page, pixels: Pixels) -> Condition:
-    grey, dpi = at_scale(pixels, page.info.dpi)
-    return condition(grey, dpi)
+    def _finish(self, scan: Scan, pixels: Pixels, decode_ms: float, clean_ms: float) -> CleanedPage:
+        pixels, verdict = self._inspector.judge(scan, pixels)
+        data, encode_ms = _timed(lambda: encode(scan.page, pixels))
+        return CleanedPage(data, hashlib.sha256(data).hexdigest(), verdict, decode_ms, clean_ms, encode_ms)
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

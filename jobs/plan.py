@@ -1,8 +1,9 @@
 """What is there to do: shards of a source, their work keys, and the anti-join with what is committed."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import islice
 from typing import Literal
 
@@ -18,6 +19,16 @@ GROUP = 64
 _BATCH = 4096
 
 
+@dataclass(frozen=True, order=True)
+class Rejected:
+    """A page whose original is to stay: named as in the report, in a file of these source bytes."""
+
+    member: str
+    member_index: int
+    page_index: int
+    source_sha256: str
+
+
 @dataclass(frozen=True)
 class Shard:
     """The unit of work: one archive, or a group of loose files of one folder.
@@ -26,11 +37,13 @@ class Shard:
         key: the archive's key, or `folder/*name` with the name that a group of loose files begins at.
         kind: how to read it.
         objects: the source's objects, in key order; one for archives.
+        rejected: pages that reviewers want to stay as they are in the source, in order.
     """
 
     key: str
     kind: ArchiveKind | Literal["files"]
     objects: tuple[ObjectInfo, ...]
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def size(self) -> int:
@@ -38,9 +51,10 @@ class Shard:
         return sum(info.size for info in self.objects)
 
     def work_key(self, recipe: str) -> str:
-        """32 hex digits that change with the content, its version or the recipe's fingerprint."""
+        """32 hex digits that change with the content, its version, the recipe or what is rejected."""
         parts = [recipe, self.kind]
         parts += [part for info in self.objects for part in (info.key, str(info.size), info.version)]
+        parts += [json.dumps([astuple(one) for one in self.rejected])] if self.rejected else []
         text = "\0".join([self.key, *parts])
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 

@@ -1,10 +1,15 @@
 """What Pumice leaves alone on purpose, and the words for it."""
 
+import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from jobs.archive import ArchiveKind, Member, is_safe_name
+from jobs.codecs import Document
 from jobs.config import Limits
 from jobs.errors import PageError
+from jobs.plan import Rejected
 
 POLICY = {
     "animated",
@@ -12,7 +17,10 @@ POLICY = {
     "member_unsupported",
     "nested_too_deep",
     "not_a_file",
+    "rejected",
+    "suspected",
     "too_large",
+    "unlike_training",
     "unsafe_name",
     "unsupported_format",
     "unsupported_mode",
@@ -45,6 +53,31 @@ def refusal(
     if format is not None:
         return _page_refusal(format, member.size, limits)
     return _archive_refusal(member.size, depth, limits) if kind else None
+
+
+def with_rejections(
+    document: Document, name: str, index: int, data: bytes, rejected: Sequence[Rejected]
+) -> Document:
+    """The document with those frames refused whose originals are to stay.
+
+    Args:
+        document: what `inspect` said of the file.
+        name: of the file, as the report has it.
+        index: of the file among the members, likewise.
+        data: its bytes.
+        rejected: pages of its shard.
+    """
+    here = [one for one in rejected if (one.member, one.member_index) == (name, index)]
+    if not here:
+        return document
+    digest = hashlib.sha256(data).hexdigest()
+    kept = {one.page_index for one in here if one.source_sha256 == digest}
+    error = PageError("rejected", "A reviewer rejected the cleaned page: its original stays.")
+    frames = (
+        replace(frame, refused=frame.refused or error) if number in kept else frame
+        for number, frame in enumerate(document.frames)
+    )
+    return replace(document, frames=tuple(frames))
 
 
 def _page_refusal(format: str, size: int, limits: Limits) -> PageError | None:

@@ -12,6 +12,7 @@ from jobs.store import LEDGER, ObjectInfo, Staged
 CLAIMS = f"{LEDGER}/claims/"
 DONE = f"{LEDGER}/done/"
 QUARANTINE = f"{LEDGER}/quarantine/"
+ROWS = f"{LEDGER}/rows/"
 SCHEMA = 1
 _CLAIM_FILE = re.compile(re.escape(CLAIMS) + r"([^/]+)/(\d+)-([^/]+)/a(\d+)(\.failed)?\.json")
 _DONE_FILE = re.compile(re.escape(DONE) + r"([^/]+)/c(\d+)\.json")
@@ -194,6 +195,11 @@ def parse_done(key: str) -> tuple[str, int] | None:
 def quarantine_key(shard: str, work: str) -> str:
     """Where a work's quarantine is recorded."""
     return f"{QUARANTINE}{shard_id(shard)}/{work}.json"
+
+
+def rows_key(shard: str) -> str:
+    """Where a shard's own rows of the report stand; a later result replaces them."""
+    return f"{ROWS}{shard_id(shard)}.parquet"
 
 
 def read_json(data: bytes, key: str) -> dict[str, Any]:

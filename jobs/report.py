@@ -2,8 +2,8 @@
 
 `status` says what became of a page: `cleaned`; `passed_through`: of a kind that Pumice leaves alone, its
 bytes are the source's; `failed`: it can't be read or cleaned, its bytes are the source's too. `error_code`
-is empty for cleaned pages alone. The measures (`model.condition`) stand at cleaned pages alone; the columns
-of fidelity and review are null until they are computed.
+is empty for cleaned pages alone. Measures (`model.condition`) and fidelity (`model.fidelity`) stand at
+cleaned pages alone. `reasons` say why a person should look at a page (`needs_review`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.condition import Condition
+from model.fidelity import Fidelity
 
 SCHEMA_VERSION = "1"
+COMMIT_NUMBER = "pumice.commit"
+"""In the metadata of a shard's rows: the number of their commit."""
 
 Status = Literal["cleaned", "passed_through", "failed"]
 
@@ -51,6 +54,8 @@ class Row:
     encode_ms: float | None = None
     before: Condition | None = None
     after: Condition | None = None
+    fidelity: Fidelity | None = None
+    reasons: tuple[str, ...] = ()
 
 
 MEASURES = [
@@ -58,7 +63,7 @@ MEASURES = [
     for measure in (field.name for field in fields(Condition))
     for when in ("before", "after")
 ]
-_FIDELITY = ["ink_lost", "ink_added", "changed_fraction", "ssim"]
+FIDELITY = [field.name for field in fields(Fidelity)]
 
 SCHEMA = pa.schema(
     [
@@ -81,7 +86,7 @@ SCHEMA = pa.schema(
         ("dpi_y", pa.float32()),
         ("bytes_in", pa.int64()),
         ("bytes_out", pa.int64()),
-        *[(name, pa.float32()) for name in (*MEASURES, *_FIDELITY)],
+        *[(name, pa.float32()) for name in (*MEASURES, *FIDELITY)],
         ("needs_review", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("decode_ms", pa.float32()),
@@ -91,16 +96,20 @@ SCHEMA = pa.schema(
     ],
     metadata={"pumice.schema_version": SCHEMA_VERSION},
 )
+TABLE_SCHEMA = SCHEMA.append(pa.field("decision", pa.string()))
+"""The whole table's: a shard's own rows, and what a reviewer decided (accepted, rejected or null)."""
 
 
 def write_parquet(
-    blocks: Iterable[Sequence[Row]], sink: BinaryIO, run_id: str, recipe: str, device: str
+    blocks: Iterable[Sequence[Row]], sink: BinaryIO, run_id: str, recipe: str, device: str, number: int
 ) -> None:
     """Write the rows of one shard as a Parquet file, one row group a block, which must have rows.
 
-    After an error `sink` holds a file that is whole but incomplete: it must not be published.
+    Its metadata say which commit, by `number`, they are the rows of. After an error `sink` holds a file that
+    is whole but incomplete: it must not be published.
     """
     with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+        writer.add_key_value_metadata({COMMIT_NUMBER: str(number)})
         for rows in blocks:
             facts = {"run_id": run_id, "recipe": recipe, "device": device}
             writer.write_table(pa.Table.from_pylist([{**_columns(row), **facts} for row in rows], SCHEMA))
@@ -112,6 +121,8 @@ def _columns(row: Row) -> dict[str, object]:
     for when in ("before", "after"):
         for measure, value in (columns.pop(when) or {}).items():
             columns[f"{measure}_{when}"] = value
+    columns |= columns.pop("fidelity") or {}
+    columns["needs_review"] = bool(row.reasons)
     return {name: printable(value) if isinstance(value, str) else value for name, value in columns.items()}
 
 

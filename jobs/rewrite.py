@@ -1,7 +1,7 @@
 """Rewrite one archive, member by member: pages cleaned, everything else carried along in its place."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -16,7 +16,8 @@ from jobs.errors import ArchiveDamaged, PageError
 from jobs.meter import Meter
 from jobs.pages import PageFile, copied, damaged, refused
 from jobs.pipeline import Bench, Ticket
-from jobs.policy import refusal
+from jobs.plan import Rejected
+from jobs.policy import refusal, with_rejections
 from jobs.report import Row, printable
 from jobs.rows import Rows
 from jobs.sniff import sniff
@@ -43,9 +44,17 @@ class _Taken:
 class Rewriter:
     """Rewrites the archives of one shard and collects the rows of their pages; a context manager."""
 
-    def __init__(self, shard: str, bench: Bench, limits: Limits, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        shard: str,
+        bench: Bench,
+        limits: Limits,
+        meter: Meter | None = None,
+        rejected: Sequence[Rejected] = (),
+    ) -> None:
         self.rows = Rows()
         self.members = 0
+        self._rejected = rejected
         self._shard = printable(shard)
         self._limits = limits
         self._meter = meter or bench.meter
@@ -154,15 +163,16 @@ class Rewriter:
         self._window.add(finish, size)
 
     def _read_pages(self, entry: Entry, writer: Writer, name: str, format: str) -> None:
-        self._window.make_room(entry.member.size)
+        member = entry.member
+        self._window.make_room(member.size)
         try:
             data = entry.open().read()
         except PageError as error:
             self._refuse(entry, writer, name, error)
             return
-        pages = PageFile(self._shard, name, entry.member, data, Document(format, ()))
+        pages = PageFile(self._shard, name, member, data, Document(format, ()))
         try:
-            pages.document = inspect(data, format)
+            pages.document = with_rejections(inspect(data, format), name, member.index, data, self._rejected)
         except PageError as error:
             pages.outcomes.append(error)
             self._window.add(lambda: self._account(pages.write(writer)), len(data))

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,14 +12,16 @@ from jobs.commit_log import COMPACT_AT
 from jobs.config import CleanOptions, Recipe
 from jobs.dispatch import Dispatch
 from jobs.errors import LeaseHeld
-from jobs.guests import begin, busy
+from jobs.guests import Guest, begin, busy
 from jobs.heads import Heads
 from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.meter import Progress
 from jobs.plan import Plan, find_shards, make_plan
+from jobs.review import Review, read_reviews, with_rejections
 from jobs.runs import logged
 from jobs.store import Store
+from jobs.table_compact import compact
 from jobs.worker import WorkerSpec, weights_key
 
 
@@ -99,11 +101,12 @@ class Job:
     retry_quarantined: bool = False
     join: bool = False
 
-    def plan(self, heads: Heads) -> Plan:
-        """What there is to do; raises InputError, StoreError."""
+    def plan(self, heads: Heads, reviews: Mapping[str, Review]) -> Plan:
+        """What there is to do after what is committed and decided; raises InputError, StoreError."""
         keep = self.options.recipe_changed == "keep"
         others = {one.recipe for one in heads.recipes()} - {self.recipe.fingerprint} if keep else ()
-        return make_plan(find_shards(self.source), heads, self.recipe.fingerprint, sorted(others))
+        shards = with_rejections(find_shards(self.source), reviews)
+        return make_plan(shards, heads, self.recipe.fingerprint, sorted(others))
 
 
 def new_run_id() -> str:
@@ -136,7 +139,9 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
         ledger.roll_forward()
         if job.retry_quarantined:
             ledger.retry_quarantined()
-        plan = job.plan(ledger.compact())
+        heads, reviews = ledger.compact(), read_reviews(to)
+        plan = job.plan(heads, reviews)
+        _compact(to, lease, heads, reviews)
         dispatch = _dispatch(plan, ledger, job, run_id)
         watcher.planned(plan)
         if dispatch.waiting:
@@ -144,10 +149,16 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
                 _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, ledger))
             finally:  # a run that was told to stop did something too
                 log.did(dispatch.tally.commits)
-            ledger.compact()
+            _compact(to, lease, ledger.compact(), reviews)
         summary = _summary(run_id, plan, dispatch, time.monotonic() - begun)
         log.ended(summary.exit_code)
     return summary
+
+
+def _compact(to: Store, lease: Lease, heads: Heads, reviews: Mapping[str, Review]) -> None:
+    """Bring the report's table up to date; one run at a time does, or rows could stand there twice."""
+    if not isinstance(lease, Guest):
+        compact(to, heads, reviews)
 
 
 def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:

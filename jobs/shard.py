@@ -16,14 +16,12 @@ from jobs.ledger import Ledger
 from jobs.meter import Meter, open_metered
 from jobs.pipeline import Bench
 from jobs.plan import Shard, Task
-from jobs.records import Claim, Commit, shard_id
+from jobs.records import Claim, Commit, rows_key
 from jobs.report import Status, write_parquet
 from jobs.rewrite import Rewriter
 from jobs.spool import spool, spooling
 from jobs.staging import copy, discarding, staging
-from jobs.store import LEDGER, Staged, Store
-
-REPORTS = f"{LEDGER}/reports/"
+from jobs.store import Staged, Store
 
 MANY = 10
 """Fewer failed pages are taken for their own fault, whatever their share."""
@@ -43,11 +41,6 @@ class Workshop:
     device: str
     limits: Limits = field(default_factory=Limits)
     max_failed: float = 1.0
-
-
-def report_key(shard: str) -> str:
-    """Where a shard's report stands; a later result replaces it."""
-    return f"{REPORTS}{shard_id(shard)}.parquet"
 
 
 def clean_shard(task: Task, shop: Workshop, meter: Meter | None = None) -> Commit | None:
@@ -97,15 +90,16 @@ def _stage(task: Task, claim: Claim, shop: Workshop, meter: Meter) -> _Result:
     with (
         spooling(),
         discarding(shop.destination, staged),
-        Rewriter(task.shard.key, shop.bench, shop.limits, meter) as rewriter,
+        Rewriter(task.shard.key, shop.bench, shop.limits, meter, task.shard.rejected) as rewriter,
     ):
         damaged = _stage_pages(task.shard, claim, shop, meter, rewriter, staged)
         with (
             spool() as report,
-            staging(shop.destination, report_key(task.shard.key), claim.id, staged) as upload,
+            staging(shop.destination, rows_key(task.shard.key), claim.id, staged) as upload,
         ):
             blocks = rewriter.rows.blocks()
-            write_parquet(blocks, report, task.run_id, shop.recipe.fingerprint, shop.device)
+            recipe = shop.recipe.fingerprint
+            write_parquet(blocks, report, task.run_id, recipe, shop.device, task.number)
             report.seek(0)
             copy(report, upload)
         pages, pixels = Counter[Status](), 0

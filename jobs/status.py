@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from jobs.config import Recipe
 from jobs.errors import PumiceError
 from jobs.guests import guests
 from jobs.heads import Heads, RecipeTotals
@@ -11,6 +10,7 @@ from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import Plan
 from jobs.records import Claim, Quarantined
+from jobs.review import read_reviews
 from jobs.run import Job
 from jobs.runs import RunRecord, last_runs
 from jobs.store import Store
@@ -77,8 +77,10 @@ def status(destination: str) -> Status:
 def _plan(last: RunRecord, to: Store, heads: Heads) -> tuple[Plan | None, str]:
     """What the last run would have to do now; a source that is away hides nothing else."""
     try:
-        recipe = Recipe(last.weights_sha256)
-        return Job(open_store(last.source), to, b"", recipe, last.clean_options()).plan(heads), ""
+        options = last.clean_options()
+        recipe = options.recipe(last.weights_sha256)
+        job = Job(open_store(last.source), to, b"", recipe, options)
+        return job.plan(heads, read_reviews(to)), ""
     except PumiceError as error:
         return None, str(error)
 

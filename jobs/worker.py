@@ -16,6 +16,7 @@ import torch
 
 from jobs.config import Device, Recipe
 from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError, TooManyFailed
+from jobs.inspector import Inspector
 from jobs.meter import Meter, Progress
 from jobs.outcome import STORE_ERROR, Outcome
 from jobs.pipeline import Bench
@@ -24,6 +25,7 @@ from jobs.plan import Task
 from jobs.shard import Workshop, clean_shard
 from jobs.store import LEDGER, Store
 from model.cleaner import Cleaner, DeviceError
+from model.fidelity import Guard
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,8 @@ class Worker:
             path.write_bytes(read_weights(destination, spec.recipe))
             cleaner = Cleaner(path, spec.device, spec.recipe.tile)
         batch = BATCH_PIXELS if cleaner.device.type == "cuda" else 0
-        self._bench = Bench(cleaner, spec.threads, batch)
+        inspector = Inspector(Guard(device=cleaner.device), spec.recipe.on_suspicion)
+        self._bench = Bench(cleaner, inspector, spec.threads, batch)
         self._shop = Workshop(
             open_store(spec.source),
             destination,

@@ -62,7 +62,7 @@ def condition(grey: Grey, dpi: float = DPI) -> Condition:
         grey: the page as `at_scale` gives it.
         dpi: its resolution.
     """
-    paper = _paper_map(grey, dpi)
+    paper = paper_map(grey, dpi)
     low, level, high = (float(value) / 255 for value in np.percentile(paper, (5, 50, 95)))
     local = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     # 255 is as light as the paper or lighter, 0 is black
@@ -106,7 +106,7 @@ def _sane(dpi: float, longer_side: int) -> float:
     return dpi if low <= dpi <= high else float(np.clip(longer_side / _A4_INCHES, low, high))
 
 
-def _paper_map(grey: Grey, dpi: float) -> Grey:
+def paper_map(grey: Grey, dpi: float) -> Grey:
     """One value for each cell of a tenth of an inch; at least 2x2 of them."""
     cell = max(2, round(dpi * _CELL_INCHES))
     lightest = cv2.dilate(cv2.blur(grey, (3, 3)), np.ones((cell, cell), np.uint8))

@@ -6,13 +6,14 @@ safetensors file, so that a file alone is enough to clean with.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.networks import PUMICE, Network, NetworkConfig, architecture_of, build, config_from
 
@@ -20,6 +21,8 @@ SHIPPED = Path(__file__).parent / "weights" / "pumice-4.safetensors"
 """The weights that `pumice clean` uses when none are named."""
 
 MAX_WEIGHTS_BYTES = 256 * 2**20
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class WeightsError(ValueError):
@@ -35,8 +38,13 @@ def save_weights(model: Network, path: Path) -> Path:
     Raises:
         OSError: the folder can't be written.
     """
+    return save_module(model, path, architecture_of(model), json.dumps(asdict(model.config)))
+
+
+def save_module(model: nn.Module, path: Path, architecture: str, config: str = "{}") -> Path:
+    """Write any network, as `save_weights` does."""
     tensors = {name: t.detach().float().cpu().contiguous() for name, t in model.state_dict().items()}
-    metadata = {"architecture": architecture_of(model), "config": json.dumps(asdict(model.config))}
+    metadata = {"architecture": architecture, "config": config}
     partial = path.with_suffix(".part")
     # Not save_file: its files are readable by their owner alone.
     partial.write_bytes(_in_one_order(save(tensors, metadata)))
@@ -61,9 +69,14 @@ def load_weights(path: Path) -> Network:
     Raises:
         WeightsError: the file is missing, unreadable, no safetensors, too large or of another architecture.
     """
+    return load_module(path, lambda metadata: build(_config_of(path, metadata)))
+
+
+def load_module(path: Path, build_from: Callable[[dict[str, str]], Module]) -> Module:
+    """Read any network that `build_from` makes of the file's metadata, as `load_weights` does."""
     try:
         tensors, metadata = _read(path)
-        model = build(_config_of(path, metadata))
+        model = build_from(metadata)
         model.load_state_dict(tensors)
     except OSError as error:
         raise WeightsError(f"can't read weights {path}: {error.strerror or error}; check --model") from error

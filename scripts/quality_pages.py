@@ -87,7 +87,7 @@ def _sheets(material: Material) -> tuple[Iterator[Sheet], str]:
         return iter(()), ""
     names, words = material.choose(sorted(paths))
     order = np.random.default_rng(SEED).permutation(len(names))
-    drawn = (_draw(paths[names[which]], index) for index, which in enumerate(order))
+    drawn = (draw(paths[names[which]], index) for index, which in enumerate(order))
     return (sheet for sheet in drawn if len(sheet.text) >= FEWEST_LETTERS), words
 
 
@@ -95,7 +95,8 @@ def _pdfs(folder: Path) -> list[Path]:
     return sorted((folder / "born-digital-pdf").glob("*.pdf"))
 
 
-def _draw(path: Path, index: int) -> Sheet:
+def draw(path: Path, index: int) -> Sheet:
+    """Any page of a PDF, decided by the index; raises DataFault."""
     rng = np.random.default_rng((SEED, index))
     dpi = RESOLUTIONS[index % len(RESOLUTIONS)]
     try:

@@ -61,7 +61,7 @@ def test_demo_says_where_to_look(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
     with Image.open(tmp_path / "demo" / "before-after.png") as sheet:
         assert sheet.width > 1000
-    assert list((tmp_path / "demo" / "cleaned" / LEDGER / "reports").glob("*.parquet"))
+    assert list((tmp_path / "demo" / "cleaned" / LEDGER / "reports").glob("run_date=*/*.parquet"))
 
 
 BAD_WEIGHTS = {

@@ -19,10 +19,13 @@ from jobs.cli import app
 from jobs.errors import InputError
 from jobs.findings import SHOWN, Spread, _Tally
 from jobs.findings_text import print_findings
+from jobs.ledger import Ledger
 from jobs.plan import find_shards
+from jobs.records import rows_key
 from jobs.report import SCHEMA, Row, write_parquet
-from jobs.shard import clean_shard, report_key
+from jobs.shard import clean_shard
 from jobs.store_local import LocalStore
+from jobs.table_compact import compact
 from model.condition import Condition
 from tests.samples import Item, archive, fill, png, task_of, workshop
 
@@ -32,13 +35,13 @@ ROW = Row("a.tar", "1.png", 0, 0, "cleaned", before=STATE, after=STATE)
 
 def counted(rows: Sequence[Row], **columns: list[object]) -> api.Findings:
     sink = io.BytesIO()
-    write_parquet([rows], sink, "20260102T000000Z-0", "recipe", "cpu")
+    write_parquet([rows], sink, "20260102T000000Z-0", "recipe", "cpu", 1)
     table = pq.read_table(io.BytesIO(sink.getvalue()))
     for name, values in columns.items():
         index = SCHEMA.names.index(name)
         table = table.set_column(index, SCHEMA.field(index), pa.array(values, SCHEMA.field(index).type))
     tally = _Tally()
-    assert tally.add(table, new_shard=True)
+    tally.add(table)
     return tally.findings({})
 
 
@@ -72,6 +75,8 @@ def test_totals(cleaned: LocalStore) -> None:
 
 
 def test_the_queries_of_the_readme(cleaned: LocalStore) -> None:
+    ledger = Ledger(cleaned)
+    compact(cleaned, ledger.heads(), {})
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     counts, dirtiest = (
         duckdb.sql(query.replace("DST/", f"{cleaned.url}/")).fetchall()
@@ -106,12 +111,12 @@ def test_reports_that_cannot_be_read_are_named_and_the_others_count(cleaned: Loc
     other = SCHEMA.with_metadata({"pumice.schema_version": "2"})
     sink = io.BytesIO()
     pq.write_table(other.empty_table(), sink)
-    cleaned.put(report_key("a.tar"), sink.getvalue())
-    cleaned.put(report_key("b.tar"), b"no Parquet")
+    cleaned.put(rows_key("a.tar"), sink.getvalue())
+    cleaned.put(rows_key("b.tar"), b"no Parquet")
     found = api.findings(cleaned.url)
     assert (found.shards, found.pages) == (1, 1) and list(found.unread) == ["a.tar", "b.tar"]
     assert found.unread["a.tar"] == "its report has schema version 2, this version of Pumice reads 1"
-    cleaned.delete(report_key("b.tar"))
+    cleaned.delete(rows_key("b.tar"))
     assert api.findings(cleaned.url).unread["b.tar"] == "its report is missing"
     assert "Not counted: b.tar: its report is missing." in told(api.findings(cleaned.url))
 

@@ -14,7 +14,7 @@ from jobs.records import Claim
 from jobs.store import Store
 from tests.test_ledger import ONE, OUTPUT, REPORT, commit_of, ready, stage
 
-OWN = "_pumice/reports/2024-box-017.tar-f0dff2f5f0e1b8a0.parquet"
+OWN = "_pumice/rows/2024-box-017.tar-f0dff2f5f0e1b8a0.parquet"
 
 
 def everything(place: Store) -> set[str]:
@@ -78,11 +78,13 @@ def test_what_a_commit_names_stays_and_is_published(settled: Store) -> None:
 
 def test_overtaken_attempts_and_strange_reports_go(settled: Store) -> None:
     Ledger(settled).claim(replace(ONE, run_id="late", attempt=9))
+    settled.put("_pumice/rows/nobody.parquet", b"x")
     settled.put("_pumice/reports/nobody.parquet", b"x")
+    settled.put("_pumice/reports/run_date=2026-01-02/part.parquet", b"a compaction's affair")
     settled.put("2024/mine.txt", b"not Pumice's")
     assert sorted(why for _, why in reasons(settled)) == [
         "an attempt that a commit overtook",
-        "the report of no shard",
+        *["the report of no shard"] * 2,
     ]
     reasons(settled, delete=True)
     assert reasons(settled) == []
@@ -90,17 +92,17 @@ def test_overtaken_attempts_and_strange_reports_go(settled: Store) -> None:
 
 
 def test_a_report_that_a_commit_names_stays(place: Store) -> None:
-    from jobs.shard import report_key
+    from jobs.records import rows_key
 
     claim = Claim("b.tar", 1, "work", 1, "run")
     assert Ledger(place).claim(claim)
-    upload = place.stage(report_key("b.tar"), claim.id)
+    upload = place.stage(rows_key("b.tar"), claim.id)
     upload.write(b"rows")
     commit = replace(commit_of(claim, (upload.finish(),)), shard="b.tar")
     assert Ledger(place).commit(commit)
     Ledger(place).publish(commit)
     assert reasons(place, delete=True) == []
-    assert place.get(report_key("b.tar")) == b"rows"
+    assert place.get(rows_key("b.tar")) == b"rows"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from jobs.store import ObjectInfo, Staged, Store
 
 SHARD = "2024/box 017.tar"
 OUTPUT = "2024/box 017.tar"
-REPORT = "_pumice/reports/box.parquet"
+REPORT = "_pumice/rows/box.parquet"
 ONE = Claim(SHARD, 1, "work-a", 1, "run-1")
 
 

@@ -9,7 +9,7 @@ from jobs.errors import PageError
 from jobs.meter import Progress
 from jobs.pipeline import Bench, CleanedPage, Grouping, Ticket
 from jobs.window import ITEM, Window
-from tests.samples import Inverter, all_cleaned, encoded, frames, pixels, png
+from tests.samples import Inverter, Trusting, all_cleaned, encoded, frames, pixels, png
 
 
 class Blocked(Inverter):
@@ -42,7 +42,7 @@ BROKEN = png(7)[:-20]
 def test_pages_of_one_size_are_cleaned_together_as_far_as_the_pixels_go() -> None:
     cleaner = Inverter()
     sources = [png(seed) for seed in range(5)] + [png(5, 20, 20)] + [png(seed) for seed in (6, 7)]
-    with Bench(cleaner, 2, batch_pixels=2 * 12 * 8) as bench:
+    with Bench(cleaner, Trusting(), 2, batch_pixels=2 * 12 * 8) as bench:
         grouping = bench.grouping()
         tickets = [add(grouping, data) for data in sources]
         results = [grouping.result(ticket).data for ticket in tickets]
@@ -54,7 +54,7 @@ def test_pages_of_one_size_are_cleaned_together_as_far_as_the_pixels_go() -> Non
 
 def test_waiting_for_a_page_sends_its_group_and_no_other() -> None:
     cleaner = Inverter()
-    with Bench(cleaner, 2, batch_pixels=10**6) as bench:
+    with Bench(cleaner, Trusting(), 2, batch_pixels=10**6) as bench:
         grouping = bench.grouping()
         first = add(grouping, png(1))
         grouping.result(first)
@@ -67,7 +67,7 @@ def test_waiting_for_a_page_sends_its_group_and_no_other() -> None:
 
 
 def test_a_page_that_cant_be_decoded_leaves_its_group_as_it_is() -> None:
-    with Bench(Inverter(), 2, batch_pixels=10**6) as bench:
+    with Bench(Inverter(), Trusting(), 2, batch_pixels=10**6) as bench:
         grouping = bench.grouping()
         tickets = [add(grouping, data) for data in (png(1), BROKEN, png(2))]
         found = [outcome(grouping, ticket) for ticket in tickets]
@@ -78,7 +78,7 @@ def test_a_colour_scan_without_colour_shares_a_group_but_not_a_batch() -> None:
     grey = Image.fromarray(pixels(3)).convert("RGB")
     sources = [png(1, channels=3), encoded(grey), png(2, channels=3)]
     cleaner = Inverter()
-    with Bench(cleaner, 2, batch_pixels=10**6) as bench:
+    with Bench(cleaner, Trusting(), 2, batch_pixels=10**6) as bench:
         grouping = bench.grouping()
         tickets = [add(grouping, data) for data in sources]
         results = [grouping.result(ticket).data for ticket in tickets]
@@ -87,7 +87,7 @@ def test_a_colour_scan_without_colour_shares_a_group_but_not_a_batch() -> None:
 
 
 def test_a_broken_network_reaches_everyone_who_waits() -> None:
-    with Bench(Inverter(fail_at=0), 2, batch_pixels=10**6) as bench:
+    with Bench(Inverter(fail_at=0), Trusting(), 2, batch_pixels=10**6) as bench:
         grouping = bench.grouping()
         tickets = [add(grouping, png(seed)) for seed in (1, 2)]
         for ticket in tickets:
@@ -101,7 +101,7 @@ def test_a_network_that_forgets_a_page_is_an_error_not_a_wait_for_ever() -> None
         def clean(self, pages):  # type: ignore[no-untyped-def]
             return super().clean(pages)[1:]
 
-    with Bench(Forgetful(), 2) as bench:
+    with Bench(Forgetful(), Trusting(), 2) as bench:
         grouping = bench.grouping()
         with pytest.raises(ValueError, match="shorter"):
             grouping.result(add(grouping, png(1)))
@@ -113,7 +113,7 @@ def test_a_mistake_in_a_codec_reaches_the_one_who_waits(step: str, monkeypatch: 
         raise KeyError(step)
 
     monkeypatch.setattr(f"jobs.pipeline.{step}", mistaken)
-    with Bench(Inverter(), 1) as bench:
+    with Bench(Inverter(), Trusting(), 1) as bench:
         grouping = bench.grouping()
         with pytest.raises(KeyError, match=step):
             grouping.result(add(grouping, png(1)))
@@ -129,7 +129,7 @@ def test_the_end_of_the_bench_ends_every_wait() -> None:
         except CancelledError as error:
             errors.append(error)
 
-    with Bench(cleaner, 1) as bench:
+    with Bench(cleaner, Trusting(), 1) as bench:
         grouping = bench.grouping()
         add(grouping, png(1))
         waiting = add(grouping, png(2))
@@ -143,7 +143,7 @@ def test_the_end_of_the_bench_ends_every_wait() -> None:
 
 def test_the_device_is_spared_what_nobody_waits_for() -> None:
     cleaner = Blocked()
-    with Bench(cleaner, 1) as bench:
+    with Bench(cleaner, Trusting(), 1) as bench:
         given_up, other = bench.grouping(), bench.grouping()
         for seed in range(4):
             add(given_up, png(seed))

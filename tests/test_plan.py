@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jobs.config import Recipe
 from jobs.heads import Heads
-from jobs.plan import GROUP, Plan, Shard, find_shards, make_plan
+from jobs.plan import GROUP, Plan, Rejected, Shard, find_shards, make_plan
 from jobs.records import Commit
 from jobs.store import ObjectInfo, Store
 from tests.samples import RECIPE, fill
@@ -85,6 +85,7 @@ def test_groups_are_of_a_good_size_and_a_new_file_changes_one_of_them() -> None:
         Shard("a.zip", "tar", (ObjectInfo("a.zip", 3, "v1"),)),
         Shard("b.zip", "zip", (ObjectInfo("a.zip", 3, "v1"),)),
         Shard("a.zip", "zip", (ObjectInfo("a.zip", 3, "v1"),) * 2),
+        Shard("a.zip", "zip", (ObjectInfo("a.zip", 3, "v1"),), (Rejected("1.png", 0, 0, "00"),)),
     ],
 )
 def test_a_work_key_tells_contents_apart(other: Shard) -> None:

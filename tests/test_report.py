@@ -12,13 +12,14 @@ from jobs.pages import copied
 from jobs.report import SCHEMA, Row, printable, write_parquet
 from jobs.rows import Rows
 from model.condition import Condition
+from model.fidelity import Fidelity
 
 ROW = Row("shard", "a.png", 0, 0, "cleaned", source_sha256="before", output_sha256="after", bytes_in=9)
 
 
 def table_of(blocks: Iterable[Sequence[Row]]) -> pa.Table:
     sink = io.BytesIO()
-    write_parquet(blocks, sink, "run-1", "recipe", "cpu")
+    write_parquet(blocks, sink, "run-1", "recipe", "cpu", 7)
     return pq.read_table(io.BytesIO(sink.getvalue()))
 
 
@@ -33,16 +34,24 @@ def test_the_schema_is_version_1() -> None:
         "ink_coverage_after", "dirt_before", "dirt_after", "ink_lost", "ink_added", "changed_fraction",
         "ssim", "needs_review", "reasons", "decode_ms", "clean_ms", "encode_ms", "device",
     ]  # fmt: skip
-    assert {field.name for field in fields(Row)} - {"before", "after"} <= set(SCHEMA.names)
+    assert {field.name for field in fields(Row)} - {"before", "after", "fidelity"} <= set(SCHEMA.names)
 
 
-def test_what_is_not_measured_yet_is_null() -> None:
+def test_what_is_not_known_is_null_and_without_reasons_nobody_needs_to_look() -> None:
     (found,) = table_of([[ROW]]).to_pylist()
     assert {name: found[name] for name in ("run_id", "recipe", "device", "status", "bytes_in")} == {
         "run_id": "run-1", "recipe": "recipe", "device": "cpu", "status": "cleaned", "bytes_in": 9,
     }  # fmt: skip
-    unset = ("error", "width", "dpi_x", "noise_before", "ssim", "needs_review", "reasons", "encode_ms")
+    unset = ("error", "width", "dpi_x", "noise_before", "ssim", "encode_ms")
     assert {found[name] for name in unset} == {None}
+    assert found["reasons"] == [] and found["needs_review"] is False
+
+
+def test_suspected_pages_need_a_look() -> None:
+    row = replace(ROW, fidelity=Fidelity(0.75, 0.25, 0.125, 0.5), reasons=("ink_lost",))
+    (found,) = table_of([[row]]).to_pylist()
+    assert found["reasons"] == ["ink_lost"] and found["needs_review"] is True
+    assert [found[field.name] for field in fields(Fidelity)] == [0.75, 0.25, 0.125, 0.5]
 
 
 def test_a_page_is_measured_before_and_after() -> None:

@@ -17,8 +17,8 @@ from jobs.errors import DestinationFull, PumiceError, SourceChanged, StoreError,
 from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import find_shards
-from jobs.records import Claim
-from jobs.shard import MANY, clean_shard, report_key
+from jobs.records import ROWS, Claim, rows_key
+from jobs.shard import MANY, clean_shard
 from jobs.store import LEDGER, Staged, Store, Upload
 from jobs.store_local import LocalStore
 from model.condition import Condition, at_scale, condition
@@ -216,7 +216,7 @@ def assert_nothing_left(destination: Store) -> None:
     from jobs.s3_client import client
     from tests.s3_server import BUCKET
 
-    assert list(destination.list()) == list(destination.list(f"{LEDGER}/reports/")) == []
+    assert list(destination.list()) == list(destination.list(ROWS)) == []
     uploads = client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
     assert [one["Key"] for one in uploads if destination.url.endswith(one["Key"].split("/")[0])] == []
 
@@ -350,7 +350,7 @@ def test_a_full_destination_leaves_nothing(
     loose = {item.name: item.data for item in FOUR}
     fill(source, loose if key != "a.tar" else {key: archive("tar", FOUR)})
     shard = the_shard(source)
-    at = report_key(shard.key) if key == "report" else key
+    at = rows_key(shard.key) if key == "report" else key
     destination = FullStore(tmp_path / "destination", at, broken=broken)
     with workshop(source, destination) as shop, pytest.raises(DestinationFull):
         clean_shard(task_of(shard), shop)

@@ -12,9 +12,9 @@ from jobs import api
 from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import find_shards
-from jobs.records import Commit
+from jobs.records import Commit, rows_key
 from jobs.runs import RunLog
-from jobs.shard import clean_shard, report_key
+from jobs.shard import clean_shard
 from jobs.store import Store
 from tests.samples import Item, archive, endless_tar, fill, members, png, task_of, tiff, workshop
 from tests.test_status import RECORD
@@ -54,7 +54,7 @@ def test_what_was_cleaned_is_as_it_was_committed(place_url: str) -> None:
     found = api.verify(destination.url)
     assert found.problems == ()
     assert (found.shards, found.compared, found.exit_code) == (7, 7, 0)
-    rows = [pq.read_table(io.BytesIO(destination.get(report_key(s.key)) or b"")) for s in find_shards(source)]
+    rows = [pq.read_table(io.BytesIO(destination.get(rows_key(s.key)) or b"")) for s in find_shards(source)]
     assert found.pages == sum(len(one) for one in rows) > 25
 
 
@@ -76,10 +76,10 @@ def test_lost_and_changed_objects(places: tuple[Store, Store]) -> None:
     destination.delete("box.zip")
     destination.put("loose/a.png", b"short")
     destination.put("loose/b.tif", bytes([good[0] ^ 1]) + good[1:])
-    destination.delete(report_key("box.tar"))
+    destination.delete(rows_key("box.tar"))
     size = len(FILES["loose/a.png"])
     told = problems(destination)
-    assert told[0] == ("box.tar", f"{report_key('box.tar')} is missing.")
+    assert told[0] == ("box.tar", f"{rows_key('box.tar')} is missing.")
     assert told[1] == ("box.zip", "box.zip is missing.")
     assert told[2][1].startswith("loose/a.png has 5 bytes instead of ") and str(size)[0] in told[2][1]
     assert told[3] == ("loose/*", "loose/b.tif has other bytes than those that were committed.")
@@ -104,14 +104,14 @@ def recommitted(destination: Store, shard: str, key: str, data: bytes, **changes
 
 
 def with_rows(destination: Store, shard: str, change: Callable[[list[dict[str, object]]], object]) -> None:
-    data = destination.get(report_key(shard))
+    data = destination.get(rows_key(shard))
     assert data is not None
     table = pq.read_table(io.BytesIO(data))
     rows = table.to_pylist()
     change(rows)
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, table.schema), sink)
-    recommitted(destination, shard, report_key(shard), sink.getvalue())
+    recommitted(destination, shard, rows_key(shard), sink.getvalue())
 
 
 ROWS: list[tuple[Callable[[list[dict[str, object]]], object], str]] = [

@@ -146,7 +146,7 @@ def test_pages_in_are_pages_out_are_rows(tree: tuple[dict[str, bytes], int], fau
         assert digests(destination).keys() == digests(source).keys()
         out = sum(pages_of((Path(destination.url) / key).read_bytes(), key) for key in digests(destination))
         assert out == sum(pages_of(data, key) for key, data in files.items()) == pages
-        if files:
+        if pages:
             assert_rows(Path(destination.url), pages)
         assert api.verify(destination.url).problems == ()
         assert Ledger(destination).claims() == {}

@@ -1,0 +1,117 @@
+"""What cleaning did to a page's ink: does the cleaned page lack a stroke of the scan, or has it one too many?
+
+A cleaner that quietly erases a faint signature is worse than dirt. So a second network (`model.guard`) looks
+at both pages and says where ink went; two plain measures say how much the page changed at all.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.condition import Grey
+from model.guard import CELL, STRIDE, load_guard, strokes_changed
+from model.measures import ssim
+
+SHIPPED = Path(__file__).parent / "weights" / "guard-1.safetensors"
+
+LOST, ADDED = 0.5, 0.5
+"""From these scores on a page is suspected."""
+
+_CHANGED = 26  # a tenth of white
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How true a cleaned page is to its scan.
+
+    Attributes:
+        ink_lost: how sure the guard is that a stroke of the scan is missing, at the cell of 4 x 4 pixels
+            where it is surest, 0..1.
+        ink_added: that a stroke is there which the scan doesn't have, alike.
+        changed_fraction: the share of pixels whose grey changed by more than a tenth of white, at 150 dpi.
+        ssim: structural similarity (`model.measures.ssim`) of the pages at 75 dpi; 1 if nothing changed.
+    """
+
+    ink_lost: float
+    ink_added: float
+    changed_fraction: float
+    ssim: float
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why a person should look at the page, if at all."""
+        suspected = {"ink_lost": self.ink_lost >= LOST, "ink_added": self.ink_added >= ADDED}
+        return tuple(name for name, is_so in suspected.items() if is_so)
+
+
+Chances = NDArray[np.float32]
+"""(H, W), 0..1: how surely something is so at each pixel."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two pages compared.
+
+    Attributes:
+        fidelity: the figures.
+        lost: where ink was lost.
+        added: where ink was added.
+    """
+
+    fidelity: Fidelity
+    lost: Chances
+    added: Chances
+
+
+class Guard:
+    """The guard on a device; may be used from several threads."""
+
+    def __init__(self, weights: Path = SHIPPED, device: torch.device | None = None) -> None:
+        """Load the weights.
+
+        Raises:
+            WeightsError: they can't be used.
+        """
+        self._device = device or torch.device("cpu")
+        self._network = load_guard(weights).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def compare(self, scan: Grey, cleaned: Grey) -> Comparison:
+        """Compare a cleaned page with its scan.
+
+        Args:
+            scan: (H, W) uint8 as `model.condition.at_scale` gives it: 150 dpi or less.
+            cleaned: alike.
+        """
+        chances = self._chances(scan, cleaned) * strokes_changed(scan, cleaned)
+        lost, added = (float(chance.max()) for chance in chances)
+        changed = cv2.countNonZero(np.asarray(cv2.absdiff(scan, cleaned) > _CHANGED, np.uint8)) / scan.size
+        figures = Fidelity(lost, added, changed, ssim(_halved(scan), _halved(cleaned)))
+        size = scan.shape[::-1]
+        return Comparison(figures, *(_at_pixels(chance, size) for chance in chances))
+
+    @torch.inference_mode()
+    def _chances(self, scan: Grey, cleaned: Grey) -> NDArray[np.float32]:
+        """(2, h, w): how surely each cell lost ink, and got some."""
+        height, width = scan.shape
+        border = (0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_REPLICATE)
+        pages = np.stack([cv2.copyMakeBorder(page, *border) for page in (scan, cleaned)])
+        ink = torch.from_numpy(pages)[None].to(self._device).float().div(255)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16):
+            scores = self._network(ink.contiguous(memory_format=torch.channels_last))
+        chances: NDArray[np.float32] = torch.sigmoid(scores[0].float()).cpu().numpy()
+        return chances
+
+
+def _at_pixels(chance: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    whole = cv2.resize(chance, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(whole[: size[1], : size[0]], np.float32)
+
+
+def _halved(page: Grey) -> Grey:
+    height, width = page.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)

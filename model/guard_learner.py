@@ -1,0 +1,58 @@
+"""The guard's training: what it learns from a batch, and how.
+
+Nearly all cells are as they should be, so the network starts out believing that, and what is wrong counts
+twice.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.guard import GuardNetwork, save_guard
+from model.guard_samples import GuardBatch
+from model.loop import Batches, Progress, Rhythm, learn
+from model.muon import MuonTraining
+from model.training import Settings
+
+LOG_EVERY, CHECKPOINT_EVERY = 50, 250
+_WRONG = 2.0
+
+
+class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
+    """The state of a guard's training."""
+
+    def _inner(self) -> Iterable[nn.Module]:
+        return self.model.fine, self.model.middle, self.model.coarse, self.model.down, self.model.up
+
+    def _loss(self, batch: GuardBatch) -> Tensor:
+        pages, wrong, sure = (
+            torch.from_numpy(part).to(self.device, torch.float32)
+            for part in (batch.pages, batch.wrong, batch.sure)
+        )
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            scores = self.model((pages / 255).contiguous(memory_format=torch.channels_last))
+        weight = torch.full((), _WRONG, device=self.device)
+        error = F.binary_cross_entropy_with_logits(scores.float(), wrong, reduction="none", pos_weight=weight)
+        return (error * sure).sum() / sure.sum().clamp(min=1)
+
+    def save_weights(self, path: Path) -> Path:
+        """Write the average as safetensors, whole or not at all; the path, to hand on."""
+        return save_guard(self.averaged(), path)
+
+
+def train_guard(
+    data: Batches[GuardBatch], config: Settings, out: Path, progress: Progress | None = None
+) -> Path:
+    """Train a guard, or continue what lies in `out`; see `model.loop.learn`.
+
+    Raises:
+        TrainingFault: the loss is not a number, or `out` holds a training of other settings.
+    """
+    torch.manual_seed(config.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    state = GuardLearner(GuardNetwork(), config, device)
+    rhythm = Rhythm(LOG_EVERY, CHECKPOINT_EVERY, config.steps)
+    return learn(state, data, out, rhythm, progress=progress)

@@ -1,0 +1,123 @@
+"""What the guard is trained on, and the pages that it is measured on.
+
+Of PDFs every third is measured on, of scans without a truth every second; the rest trains. Of pairs those
+that are held out from the cleaner's training are measured on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from model.cleaner import Cleaner
+from model.condition import Grey, at_scale
+from model.damage import damage, damage_bitonal
+from model.data import hold_out, load_pairs, pdf_page, render_pages
+from model.guard_samples import GuardSamples, labels
+from model.images import IMAGES, read_page
+from model.page import Page, as_grey
+from model.papers import Pair
+from model.samples import Patches
+from scripts.quality_pages import Sheet, draw
+
+DRAWN_PAGES = 100
+SEED = 30_000
+ROUNDS = 3
+"""How many pages of each PDF are measured on."""
+
+_HELD_PDF, _HELD_SCAN = 3, 2
+_CLEAN, _BITONAL = 0.25, 0.35  # shares of PDF pages, cumulated
+_RMSE = 0.06
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A scan and what the cleaner made of it, in grey at full resolution.
+
+    Attributes:
+        honest: as far as is known, the cleaner did no wrong.
+    """
+
+    name: str
+    group: str
+    scan: Page
+    result: Page
+    dpi: float | None
+    honest: bool
+
+    def at_scale(self, page: Page) -> Grey:
+        """As the guard sees it."""
+        return at_scale(page, (self.dpi, self.dpi) if self.dpi else None)[0]
+
+
+def training_samples(data: Path, held: Sequence[str], cleaner: Cleaner, seed: int) -> GuardSamples:
+    """What the guard learns from."""
+    known, _ = hold_out(_pairs(data), held)
+    rng = np.random.default_rng(seed)
+    pdfs = [path for index, path in enumerate(_pdfs(data)) if index % _HELD_PDF]
+    pages = [*(pdf_page(path, rng) for path in pdfs), *render_pages(rng, DRAWN_PAGES)]
+    scans = [read_page(path) for index, path in enumerate(_scans(data)) if index % _HELD_SCAN]
+    return GuardSamples(Patches(known, pages, seed), cleaner, scans, seed)
+
+
+def measured_pages(data: Path, held: Sequence[str], cleaner: Cleaner) -> Iterator[Cleaned]:
+    """Pages that the guard didn't learn from, cleaned."""
+    for pair in hold_out(_pairs(data), held)[1]:
+        yield _cleaned(cleaner, pair.name, "pairs", pair.noisy, None, as_grey(pair.clean))
+    for index, path in enumerate(_scans(data)):
+        if index % _HELD_SCAN == 0:
+            yield _cleaned(cleaner, path.name, "scans", read_page(path), None, None)
+    for which in range(ROUNDS):
+        for index, path in enumerate(_pdfs(data)[::_HELD_PDF]):
+            sheet = draw(path, SEED + 1000 * which + index)
+            yield _of_pdf(cleaner, sheet, np.random.default_rng((SEED, which, index)))
+
+
+def _of_pdf(cleaner: Cleaner, sheet: Sheet, rng: np.random.Generator) -> Cleaned:
+    kind = rng.random()
+    if kind < _CLEAN:
+        return _cleaned(cleaner, sheet.name, "clean PDFs", sheet.page, sheet.dpi, sheet.page)
+    if kind < _BITONAL:
+        noisy, truth = damage_bitonal(sheet.page, rng)
+        return _cleaned(cleaner, sheet.name, "1-bit PDFs", noisy, sheet.dpi, truth)
+    noisy = damage(sheet.page, rng, sheet.back, strength=float(rng.uniform(0.1, 1)))
+    return _cleaned(cleaner, sheet.name, "damaged PDFs", noisy, sheet.dpi, sheet.page)
+
+
+def _cleaned(
+    cleaner: Cleaner, name: str, group: str, page: Page, dpi: float | None, truth: Page | None
+) -> Cleaned:
+    result = as_grey(np.asarray(cleaner.clean([page])[0], np.uint8))
+    scan = as_grey(page)
+    if not np.any((scan > 0) & (scan < 255)):
+        result = np.where(result < 128, 0, 255).astype(np.uint8)
+    done = Cleaned(name, group, scan, result, dpi, True)
+    return done if truth is None else replace(done, honest=_is_honest(done, truth))
+
+
+def _is_honest(done: Cleaned, truth: Page) -> bool:
+    """Whether no cell lost ink, none was given some, and what is left is close to the truth."""
+    pages = [done.at_scale(page) for page in (done.scan, done.result, truth)]
+    height, width = (side // 4 * 4 for side in pages[0].shape)
+    scan, result, clean = (page[:height, :width] for page in pages)
+    nothing = np.zeros(scan.shape, bool)
+    wrong, _ = labels(scan, result, clean, nothing, nothing, bitonal=not np.any((truth > 0) & (truth < 255)))
+    error = np.square((result.astype(np.float32) - clean) / 255).mean()
+    return not wrong.any() and float(error) < _RMSE**2
+
+
+def _pairs(data: Path) -> list[Pair]:
+    folders = [data / "noisyoffice", *sorted(path for path in (data / "dibco").iterdir() if path.is_dir())]
+    return [
+        replace(pair, name=f"{folder.name}/{pair.name}") for folder in folders for pair in load_pairs(folder)
+    ]
+
+
+def _pdfs(data: Path) -> list[Path]:
+    return sorted((data / "born-digital-pdf").glob("*.pdf"))
+
+
+def _scans(data: Path) -> list[Path]:
+    folders = (data / "office-scans", data / "old-books")
+    return [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES]
