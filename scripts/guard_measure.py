@@ -13,6 +13,7 @@ from model.faults import FAULTS, plant
 from model.fidelity import ADDED, LOST, Fidelity, Guard
 from model.weights import SHIPPED
 from scripts.blocks import ROOT, Curve, draw_curves, machine, table, write_block
+from scripts.guard_kinds import left_alone
 from scripts.guard_pages import Cleaned, measured_pages
 
 PLANTED = 2
@@ -37,20 +38,22 @@ class Scores:
 
 def measure(data: Path, held: Sequence[str], keep: Path | None) -> None:
     """Score all pages, or take the scores from `keep`; print and write table and picture."""
-    if keep is not None and keep.exists():
-        scores = [Scores(**one) for one in json.loads(keep.read_text())]
-    else:
+    if keep is None or not keep.exists():
         guard = Guard()
-        pages = measured_pages(data, held, Cleaner(SHIPPED))
-        scores = [_score(guard, page, index) for index, page in enumerate(track(pages, "pages"))]
+        pages = list(track(measured_pages(data, held, Cleaner(SHIPPED)), "cleaning"))
+        found = [asdict(_score(guard, page, index)) for index, page in enumerate(track(pages, "planting"))]
+        kept = {"scores": found, "kinds": left_alone(pages)}
         if keep is not None:
-            keep.write_text(json.dumps([asdict(one) for one in scores]))
-    for_thresholds, rest = scores[::2], scores[1::2]
-    print("thresholds from every second page:", _thresholds(for_thresholds))
-    text = _table(rest)
+            keep.write_text(json.dumps(kept))
+    else:
+        kept = json.loads(keep.read_text())
+    scores = [Scores(**one) for one in kept["scores"]]
+    print("thresholds from every second page:", _thresholds(scores[::2]))
+    kinds = table(["no text, and so left alone", "pages", "left alone"], kept["kinds"])
+    text = f"{_table(scores[1::2])}\n\n{kinds}"
     print(text)
     write_block(ROOT / "model" / "README.md", "guard", text)
-    _draw(rest)
+    _draw(scores[1::2])
 
 
 def _score(guard: Guard, page: Cleaned, index: int) -> Scores:

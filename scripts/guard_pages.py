@@ -23,7 +23,7 @@ from scripts.quality_pages import Sheet, draw
 
 DRAWN_PAGES = 100
 SEED = 30_000
-ROUNDS = 3
+ROUNDS = 2
 """How many pages of each PDF are measured on."""
 
 _HELD_PDF, _HELD_SCAN = 3, 2

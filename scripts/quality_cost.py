@@ -1,4 +1,4 @@
-"""What a network costs: time beside the article's network and the report's measures; its tiles' seams."""
+"""What a network costs: time beside the article's network, the report's measures, the guard; its seams."""
 
 import time
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from model.baseline import ArticleNetwork, ArticlePages
 from model.cleaner import Cleaner
 from model.condition import at_scale, condition
 from model.damage import damage
+from model.fidelity import Guard
+from model.kinds import unlike_text
 from model.page import Page
 from model.render import render_page
 from scripts.quality_case import Method
@@ -58,13 +60,18 @@ def cost(path: Path, method: Method, size: Size, times: int) -> Measurement:
         article = ArticlePages(ArticleNetwork(), torch.device("cpu"))
         tensor = torch.from_numpy(page)[None, :, :, None]
         cleaner.clean([page])  # what is done but once, at the first page
-        works = (lambda: article(tensor), lambda: cleaner.clean([page]), lambda: _measured(page, size.dpi))
+        guard, dpi = Guard(), (size.dpi, size.dpi)
+        works = (
+            lambda: article(tensor), lambda: cleaner.clean([page]), lambda: _measured(page, dpi),
+            lambda: _guarded(guard, page, dpi),
+        )  # fmt: skip
         turns = [[_seconds(work) for work in works] for _ in range(times)]
     finally:
         torch.set_num_threads(threads)
-    theirs, ours, measures = (min(seconds) for seconds in zip(*turns, strict=True))
+    theirs, ours, measures, guarded = (min(seconds) for seconds in zip(*turns, strict=True))
     about = f"a page of {size.words} on {THREADS} CPU threads, best of {times} turns"
     figures = {"article_s": theirs, "seconds": ours, "ratio": theirs / ours, "measures_s": measures}
+    figures["guard_s"] = guarded
     return _measurement("cost", method, about, figures)
 
 
@@ -79,10 +86,17 @@ def seams(path: Path, method: Method, size: Size) -> Measurement:
     return _measurement("seams", method, about, {"seam": step})
 
 
-def _measured(page: Page, dpi: int) -> None:
+def _measured(page: Page, dpi: tuple[int, int]) -> None:
     """What the report's measures cost: the page's before and after."""
     for _ in range(2):
-        condition(*at_scale(page, (dpi, dpi)))
+        condition(*at_scale(page, dpi))
+
+
+def _guarded(guard: Guard, page: Page, dpi: tuple[int, int]) -> None:
+    """What it costs to see whether a page is text, and whether cleaning lost ink."""
+    grey, scale = at_scale(page, dpi)
+    unlike_text(page, grey, scale)
+    guard.compare(grey, grey)
 
 
 def _seconds(work: Callable[[], object]) -> float:

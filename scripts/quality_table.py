@@ -32,6 +32,7 @@ _COLUMNS: Mapping[str, Sequence[Column]] = {
         mean("article's network, s/page", "article_s", "{:.2f}"),
         figures.RATIO,
         mean("the report's measures, s/page", "measures_s", "{:.3f}"),
+        mean("the guard, s/page", "guard_s", "{:.3f}"),
     ),
 }
 _BY_GROUP: Mapping[str, Sequence[tuple[str, Callable[[str], Column]]]] = {
