@@ -38,12 +38,13 @@ def identity(s3_server: S3Server) -> Iterator[dict[str, str]]:
     key = iam.create_access_key(UserName=name)["AccessKey"]
     policy = iam.create_policy(PolicyName=name, PolicyDocument=POLICY.read_text())["Policy"]["Arn"]
     iam.attach_user_policy(UserName=name, PolicyArn=policy)
+    iam.close()
     secrets = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
     yield {**os.environ, **secrets}
 
 
 @pytest.fixture(scope="module")
-def limited(identity: dict[str, str]) -> Any:
+def limited(identity: dict[str, str]) -> Iterator[Any]:
     """A client with the policy, once the server knows of it."""
     found = boto3.client(
         "s3",
@@ -59,7 +60,9 @@ def limited(identity: dict[str, str]) -> Any:
             time.sleep(0.1)
         else:
             found.delete_object(Bucket=CLEANED, Key="archive/ready")
-            return found
+            break
+    yield found
+    found.close()
 
 
 def refused(call: Callable[[], object]) -> bool:

@@ -24,6 +24,7 @@ from jobs.rewrite import Rewriter
 from tests.samples import (
     Inverter,
     Item,
+    Trusting,
     archive,
     encoded,
     endless_tar,
@@ -58,7 +59,7 @@ def rewritten(
 ) -> Done:
     sink, damaged = io.BytesIO(), None
     with (
-        Bench(cleaner or Inverter(), threads, batch_pixels) as bench,
+        Bench(cleaner or Inverter(), Trusting(), threads, batch_pixels) as bench,
         Rewriter("shard", bench, limits or Limits()) as rewriter,
     ):
         try:
@@ -199,7 +200,7 @@ def test_bytes_and_batches_depend_on_no_clock() -> None:
 
 def test_two_shards_share_a_bench() -> None:
     data = [archive("tar", [Item(f"{n}.png", png(n + shift)) for n in range(20)]) for shift in (0, 50)]
-    with Bench(Inverter(0.002), 2, 300) as bench:
+    with Bench(Inverter(0.002), Trusting(), 2, 300) as bench:
 
         def work(source: bytes) -> bytes:
             sink = io.BytesIO()
@@ -334,7 +335,7 @@ def test_a_zip_that_lies_about_a_small_member_is_not_taken_into_memory() -> None
     stream, sink = io.BytesIO(data), Digest()
     tracemalloc.start()
     try:
-        with Bench(Inverter(), 1) as bench, Rewriter("shard", bench, Limits()) as rewriter:
+        with Bench(Inverter(), Trusting(), 1) as bench, Rewriter("shard", bench, Limits()) as rewriter:
             rewriter.rewrite_archive("zip", stream, len(data), sink)
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
