@@ -4,7 +4,7 @@
   scripts/guard measure --data DIR              what it finds of planted faults, and what it flags in vain;
                                                 writes the table and the picture of model/README.md
 
-Thresholds are set on every second of the measured pages, and the table is of the others.
+It prints what thresholds every second page would give; the table is of the others.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("--out", type=Path, required=True)
-    training.add_argument("--steps", type=int, default=8000)
+    training.add_argument("--steps", type=int, default=5000)
     training.add_argument("--seed", type=int, default=7)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--keep", type=Path, help="a file to keep the scores in, or take them from")

@@ -100,8 +100,8 @@ def _table(scores: Sequence[Scores]) -> str:
     rows.append(["all that were cleaned honestly", str(len(vain)), f"{100 * np.mean(vain):.1f}%"])
     about = (
         f"Measured on every second of {2 * len(scores)} pages that the guard didn't learn from, with the "
-        f"thresholds {LOST} (lost) and {ADDED} (added), set on the others; up to {PLANTED} faults of a kind "
-        f"a page; {machine()}; `scripts/guard measure --data DIR`."
+        f"thresholds {LOST} (lost) and {ADDED} (added), which were chosen with all of them in view; up to "
+        f"{PLANTED} faults of a kind a page; {machine()}; `scripts/guard measure --data DIR`."
     )
     return f"{table(['', 'faults or pages', 'flagged'], rows)}\n\n{about}\n\n![found and in vain](guard.svg)"
 
