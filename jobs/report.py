@@ -6,6 +6,7 @@ is empty for cleaned pages alone. Measures (`model.condition`) and fidelity (`mo
 cleaned pages alone. `reasons` say why a person should look at a page (`needs_review`).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import BinaryIO, Literal
@@ -100,6 +101,10 @@ TABLE_SCHEMA = SCHEMA.append(pa.field("decision", pa.string()))
 """The whole table's: a shard's own rows, and what a reviewer decided (accepted, rejected or null)."""
 
 
+# All but those that stand for bytes.
+_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
 def write_parquet(
     blocks: Iterable[Sequence[Row]], sink: BinaryIO, run_id: str, recipe: str, device: str, number: int
 ) -> None:
@@ -127,5 +132,6 @@ def _columns(row: Row) -> dict[str, object]:
 
 
 def printable(name: str) -> str:
-    r"""A member's or file's name as valid text: bytes that are no UTF-8 stand as `\xe9`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    r"""A name or message as valid text: bytes that are no UTF-8 stand as `\xe9`, surrogates as `\ud800`."""
+    text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", name)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

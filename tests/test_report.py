@@ -76,6 +76,11 @@ def test_any_name_and_message_can_be_written(name: str, message: str) -> None:
     assert found["error"] == printable(message)
 
 
+def test_what_is_no_text_is_shown_as_what_it_is() -> None:
+    assert printable("b\udce9t\u00e9") == "b\\xe9t\u00e9"
+    assert printable("\ud800 \udfff") == "\\ud800 \\udfff"
+
+
 def rows_of(rows: Rows, count: int) -> list[Row]:
     made = [replace(ROW, member_index=number, member="x" * (number % 50)) for number in range(count)]
     for row in made:
