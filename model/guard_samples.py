@@ -78,11 +78,11 @@ class GuardSamples:
         for step in range(first, last):
             rng = np.random.default_rng((self.seed, step))
             newest = step // NEW_EVERY
-            yield _batch(rng, self._pages(int(rng.integers(max(0, newest - KEPT + 1), newest + 1))))
+            oldest = max(0, newest - KEPT + 1)
+            self._kept.pop(oldest - 1, None)
+            yield _batch(rng, self._pages(int(rng.integers(oldest, newest + 1))))
 
     def _pages(self, number: int) -> _Cleaned:
-        for old in [other for other in self._kept if other <= number - KEPT]:
-            del self._kept[old]
         if number not in self._kept:
             self._kept[number] = self._clean(np.random.default_rng((self.seed, number, 1)))
         return self._kept[number]
