@@ -37,7 +37,11 @@ class Verdict:
     before: Condition
     after: Condition
     fidelity: Fidelity
-    reasons: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why a person should look at the page, if at all."""
+        return self.fidelity.reasons
 
 
 class Inspector:
@@ -81,7 +85,7 @@ class Inspector:
             cleaned = blended(scan, cleaned, comparison.lost)
             after = self._at_scale(scan, cleaned)
         before = condition(scan.grey, scan.dpi)
-        return cleaned, Verdict(before, condition(after, scan.dpi), fidelity, fidelity.reasons)
+        return cleaned, Verdict(before, condition(after, scan.dpi), fidelity)
 
     @staticmethod
     def _at_scale(scan: Scan, cleaned: Pixels) -> Grey:

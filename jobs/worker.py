@@ -91,7 +91,7 @@ class Worker:
             path.write_bytes(read_weights(destination, spec.recipe))
             cleaner = Cleaner(path, spec.device, spec.recipe.tile)
         batch = BATCH_PIXELS if cleaner.device.type == "cuda" else 0
-        inspector = Inspector(Guard(device=cleaner.device), spec.recipe.on_suspicion)
+        inspector = Inspector(Guard(cleaner.device), spec.recipe.on_suspicion)
         self._bench = Bench(cleaner, inspector, spec.threads, batch)
         self._shop = Workshop(
             open_store(spec.source),

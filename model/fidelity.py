@@ -58,26 +58,32 @@ class Comparison:
 
     Attributes:
         fidelity: the figures.
-        lost: where ink was lost.
-        added: where ink was added.
+        cells: (2, h, w), how surely each cell of the page lost ink, and got some.
+        size: width and height of the page.
     """
 
     fidelity: Fidelity
-    lost: Chances
-    added: Chances
+    cells: NDArray[np.float32]
+    size: tuple[int, int]
+
+    @property
+    def lost(self) -> Chances:
+        """Where ink was lost."""
+        return _at_pixels(self.cells[0], self.size)
+
+    @property
+    def added(self) -> Chances:
+        """Where ink was added."""
+        return _at_pixels(self.cells[1], self.size)
 
 
 class Guard:
     """The guard on a device; may be used from several threads."""
 
-    def __init__(self, weights: Path = SHIPPED, device: torch.device | None = None) -> None:
-        """Load the weights.
-
-        Raises:
-            WeightsError: they can't be used.
-        """
+    def __init__(self, device: torch.device | None = None) -> None:
+        """Load the shipped weights; on the CPU if no device is given."""
         self._device = device or torch.device("cpu")
-        self._network = load_guard(weights).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = load_guard(SHIPPED).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compare(self, scan: Grey, cleaned: Grey) -> Comparison:
         """Compare a cleaned page with its scan.
@@ -90,8 +96,7 @@ class Guard:
         lost, added = (float(chance.max()) for chance in chances)
         changed = cv2.countNonZero(np.asarray(cv2.absdiff(scan, cleaned) > _CHANGED, np.uint8)) / scan.size
         figures = Fidelity(lost, added, changed, ssim(_halved(scan), _halved(cleaned)))
-        size = scan.shape[::-1]
-        return Comparison(figures, *(_at_pixels(chance, size) for chance in chances))
+        return Comparison(figures, chances, (scan.shape[1], scan.shape[0]))
 
     @torch.inference_mode()
     def _chances(self, scan: Grey, cleaned: Grey) -> NDArray[np.float32]:

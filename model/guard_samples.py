@@ -99,7 +99,7 @@ class GuardSamples:
             [as_grey(np.asarray(page, np.uint8)) for page in pages]
             for pages in (scans, self.cleaner.clean(scans), truths)
         )
-        cleaned = [_as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
+        cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
         return _Cleaned(scans, cleaned, truths, [Truth(int(kind)) for kind in batch.truth])
 
     def _clean_scans(self, rng: Generator) -> _Cleaned:
@@ -107,12 +107,12 @@ class GuardSamples:
         pages = [self.scans[int(i)] for i in rng.integers(0, len(self.scans), count)]
         scans = [np.ascontiguousarray(as_grey(crop(rng, size, page)[0])) for page in pages]
         cleaned = [np.asarray(page, np.uint8) for page in self.cleaner.clean(scans)]
-        cleaned = [_as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
+        cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
         return _Cleaned(scans, cleaned, cleaned, [Truth.PAGE] * count)
 
 
-def _as_kept(scan: Grey, cleaned: Grey) -> Grey:
-    """1-bit pages come back as such."""
+def as_kept(scan: Grey, cleaned: Grey) -> Grey:
+    """A cleaned page as it is written: where the scan is black and white, so is the result."""
     bitonal = not np.any((scan > 0) & (scan < 255))
     return np.where(cleaned < 128, 0, 255).astype(np.uint8) if bitonal else cleaned
 

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.cli_model import read_pairs
 from model.cleaner import Cleaner
 from model.condition import Grey, at_scale
 from model.damage import damage, damage_bitonal
-from model.data import hold_out, load_pairs, pdf_page, render_pages
-from model.guard_samples import GuardSamples, labels
-from model.images import IMAGES, read_page
+from model.data import pdf_page, render_pages
+from model.guard import CELL
+from model.guard_samples import GuardSamples, as_kept, labels
+from model.images import read_page
 from model.page import Page, as_grey
 from model.papers import Pair
 from model.samples import Patches
-from scripts.quality_pages import Sheet, draw
+from scripts.quality_data import folders_in, image_files
+from scripts.quality_pages import Sheet, draw, pdf_files
 
 DRAWN_PAGES = 100
 SEED = 30_000
@@ -53,9 +56,9 @@ class Cleaned:
 
 def training_samples(data: Path, held: Sequence[str], cleaner: Cleaner, seed: int) -> GuardSamples:
     """What the guard learns from."""
-    known, _ = hold_out(_pairs(data), held)
+    known, _ = _pairs(data, held)
     rng = np.random.default_rng(seed)
-    pdfs = [path for index, path in enumerate(_pdfs(data)) if index % _HELD_PDF]
+    pdfs = [path for index, path in enumerate(pdf_files(data)) if index % _HELD_PDF]
     pages = [*(pdf_page(path, rng) for path in pdfs), *render_pages(rng, DRAWN_PAGES)]
     scans = [read_page(path) for index, path in enumerate(_scans(data)) if index % _HELD_SCAN]
     return GuardSamples(Patches(known, pages, seed), cleaner, scans, seed)
@@ -63,13 +66,13 @@ def training_samples(data: Path, held: Sequence[str], cleaner: Cleaner, seed: in
 
 def measured_pages(data: Path, held: Sequence[str], cleaner: Cleaner) -> Iterator[Cleaned]:
     """Pages that the guard didn't learn from, cleaned."""
-    for pair in hold_out(_pairs(data), held)[1]:
+    for pair in _pairs(data, held)[1]:
         yield _cleaned(cleaner, pair.name, "pairs", pair.noisy, None, as_grey(pair.clean))
     for index, path in enumerate(_scans(data)):
         if index % _HELD_SCAN == 0:
             yield _cleaned(cleaner, path.name, "scans", read_page(path), None, None)
     for which in range(ROUNDS):
-        for index, path in enumerate(_pdfs(data)[::_HELD_PDF]):
+        for index, path in enumerate(pdf_files(data)[::_HELD_PDF]):
             sheet = draw(path, SEED + 1000 * which + index)
             yield _of_pdf(cleaner, sheet, np.random.default_rng((SEED, which, index)))
 
@@ -88,10 +91,8 @@ def _of_pdf(cleaner: Cleaner, sheet: Sheet, rng: np.random.Generator) -> Cleaned
 def _cleaned(
     cleaner: Cleaner, name: str, group: str, page: Page, dpi: float | None, truth: Page | None
 ) -> Cleaned:
-    result = as_grey(np.asarray(cleaner.clean([page])[0], np.uint8))
     scan = as_grey(page)
-    if not np.any((scan > 0) & (scan < 255)):
-        result = np.where(result < 128, 0, 255).astype(np.uint8)
+    result = as_kept(scan, as_grey(np.asarray(cleaner.clean([page])[0], np.uint8)))
     done = Cleaned(name, group, scan, result, dpi, True)
     return done if truth is None else replace(done, honest=_is_honest(done, truth))
 
@@ -99,7 +100,7 @@ def _cleaned(
 def _is_honest(done: Cleaned, truth: Page) -> bool:
     """Whether no cell lost ink, none was given some, and what is left is close to the truth."""
     pages = [done.at_scale(page) for page in (done.scan, done.result, truth)]
-    height, width = (side // 4 * 4 for side in pages[0].shape)
+    height, width = (side // CELL * CELL for side in pages[0].shape)
     scan, result, clean = (page[:height, :width] for page in pages)
     nothing = np.zeros(scan.shape, bool)
     wrong, _ = labels(scan, result, clean, nothing, nothing, bitonal=not np.any((truth > 0) & (truth < 255)))
@@ -107,17 +108,10 @@ def _is_honest(done: Cleaned, truth: Page) -> bool:
     return not wrong.any() and float(error) < _RMSE**2
 
 
-def _pairs(data: Path) -> list[Pair]:
-    folders = [data / "noisyoffice", *sorted(path for path in (data / "dibco").iterdir() if path.is_dir())]
-    return [
-        replace(pair, name=f"{folder.name}/{pair.name}") for folder in folders for pair in load_pairs(folder)
-    ]
-
-
-def _pdfs(data: Path) -> list[Path]:
-    return sorted((data / "born-digital-pdf").glob("*.pdf"))
+def _pairs(data: Path, held: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+    """Those to learn from, and those held out."""
+    return read_pairs([data / "noisyoffice", *folders_in(data / "dibco")], held)
 
 
 def _scans(data: Path) -> list[Path]:
-    folders = (data / "office-scans", data / "old-books")
-    return [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES]
+    return [path for name in ("office-scans", "old-books") for path in image_files(data / name)]

@@ -68,7 +68,7 @@ def pairs_task(material: Material, pool: ThreadPoolExecutor) -> Task | None:
 
 def ink_task(material: Material, _pool: ThreadPoolExecutor) -> Task | None:
     """Pairs with 1-bit truths."""
-    found = _pairs(_folders(material.folder / "dibco"))
+    found = _pairs(folders_in(material.folder / "dibco"))
     if not found:
         return None
     cases, words = _held_out(material, found)
@@ -102,7 +102,7 @@ def real_task(material: Material, pool: ThreadPoolExecutor) -> Task | None:
 
 def _books(folder: Path) -> list[Case]:
     cases = []
-    for path in _images(folder):
+    for path in image_files(folder):
         text = transcription_of(path)
         if text is not None:
             case = _scan(path, f"{folder.name}/{path.parent.name}")
@@ -111,16 +111,18 @@ def _books(folder: Path) -> list[Case]:
 
 
 def _office(folder: Path) -> list[Case]:
-    return [replace(_scan(path, folder.name), own_reading=True) for path in _images(folder)]
+    return [replace(_scan(path, folder.name), own_reading=True) for path in image_files(folder)]
 
 
 def _scan(path: Path, group: str) -> Case:
     return Case(f"{group}/{path.name}", group, read_page(path), Scan(path.name, path).dpi())
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """The images below a folder, in the order of their paths."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, in the order of their names; none where it isn't there."""
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []

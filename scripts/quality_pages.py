@@ -82,7 +82,7 @@ def _in_1_bit(case: Case) -> Case:
 
 def _sheets(material: Material) -> tuple[Iterator[Sheet], str]:
     """Pages with enough text on them, one of each PDF, and the PDFs in words; none where there is no PDF."""
-    paths = {f"{path.parent.name}/{path.name}": path for path in _pdfs(material.folder)}
+    paths = {f"{path.parent.name}/{path.name}": path for path in pdf_files(material.folder)}
     if not paths:
         return iter(()), ""
     names, words = material.choose(sorted(paths))
@@ -91,7 +91,8 @@ def _sheets(material: Material) -> tuple[Iterator[Sheet], str]:
     return (sheet for sheet in drawn if len(sheet.text) >= FEWEST_LETTERS), words
 
 
-def _pdfs(folder: Path) -> list[Path]:
+def pdf_files(folder: Path) -> list[Path]:
+    """The PDFs of the material, in the order of their names."""
     return sorted((folder / "born-digital-pdf").glob("*.pdf"))
 
 

@@ -3,12 +3,14 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.codec_pixels import Pixels
@@ -20,19 +22,28 @@ from jobs.report import TABLE_SCHEMA
 from jobs.runs import logged
 from jobs.shard import clean_shard
 from jobs.store import Store
-from model.fidelity import Comparison, Fidelity
+from model.fidelity import Fidelity
 from tests.samples import RECIPE, encoded, fill, task_of, workshop
 
 RUN = "20260102T000000Z-0"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a comparison is asked for."""
+
+    fidelity: Fidelity
+    lost: NDArray[np.float32]
+    added: NDArray[np.float32]
+
+
 class StandIn:
     """Marks as lost what got lighter and as added what got darker, by more than half of white."""
 
-    def compare(self, scan: Pixels, cleaned: Pixels) -> Comparison:
+    def compare(self, scan: Pixels, cleaned: Pixels) -> Seen:
         change = cleaned.astype(np.float32) - scan
         lost, added = (np.asarray(sign * change > 127, np.float32) for sign in (1, -1))
-        return Comparison(Fidelity(1, 1, 1, 0), lost, added)
+        return Seen(Fidelity(1, 1, 1, 0), lost, added)
 
 
 def page(grey: int, width: int = 60, height: int = 80) -> bytes:
