@@ -65,11 +65,19 @@ class GuardNetwork(nn.Module):
         return scores
 
 
+def strokes(page: Grey) -> Grey:
+    """How much darker each pixel of a page is than what is around it, in a square of 0.15 inch at 150 dpi.
+
+    It is the black-hat transform, closing less page (Serra 1982).
+    """
+    kernel = np.ones((_AROUND, _AROUND), np.uint8)
+    return np.asarray(cv2.morphologyEx(page, cv2.MORPH_BLACKHAT, kernel), np.uint8)
+
+
 def strokes_changed(scan: Grey, cleaned: Grey) -> NDArray[np.bool_]:
     """Where ink can have been lost or added at all: a stroke is darker than what is around it.
 
-    What a page has of strokes is its black-hat transform, closing less page (Serra 1982), with a square of
-    0.15 inch at 150 dpi. A shade that goes, however dark, is no stroke, and only its rim looks like one.
+    A shade that goes, however dark, is no stroke, and only its rim looks like one.
 
     Args:
         scan: (H, W), of any size.
@@ -79,10 +87,7 @@ def strokes_changed(scan: Grey, cleaned: Grey) -> NDArray[np.bool_]:
         (2, h, w), h and w the cells that STRIDE makes of the page: whether a cell has a pixel whose strokes
         are clearly less dark than before, and clearly darker.
     """
-    before, after = (
-        cv2.morphologyEx(page, cv2.MORPH_BLACKHAT, np.ones((_AROUND, _AROUND), np.uint8)).astype(np.int16)
-        for page in (scan, cleaned)
-    )
+    before, after = (strokes(page).astype(np.int16) for page in (scan, cleaned))
     return np.stack([_any_in_cell(less > _CLEARLY) for less in (before - after, after - before)])
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.cleaner import Cleaner
 from model.condition import Grey
 from model.faults import plant
-from model.guard import CELL, STRIDE, strokes_changed
+from model.guard import CELL, STRIDE, strokes, strokes_changed
 from model.loss import Truth
 from model.page import Page, as_grey, crop
 from model.samples import Patches
@@ -24,9 +24,12 @@ Mask = NDArray[np.bool_]
 
 _INK, _GONE, _KEPT = 0.25, 0.5, 0.6
 """Darkness of what counts as ink; shares of it below which it is lost, and above which it is there."""
+_STROKE = 0.1  # so much darker than what is around it, paler ink counts too: a thin grey rule
+_HARDLY, _CLEARLY = 0.12, 0.4  # what a stroke is before and after, if it is doubtful that it is one
 _GONE_BITONAL = 0.3  # a truth of black and white doesn't say how dark ink was
 _INVENTED = 0.3
 _LEAST_PIXELS = 2  # of a cell
+_FAULTS = 6  # of a kind at once: the more there are, the faster is learnt what they look like
 NEW_EVERY, KEPT = 4, 300
 SCANS_SHARE = 0.25
 
@@ -54,6 +57,7 @@ class _Cleaned:
     cleaned: list[Grey]
     truths: list[Grey]
     kinds: list[Truth]
+    known: bool
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,13 @@ class GuardSamples:
     """Draws batches, seeded; cleaned pages serve several times, each time with other faults.
 
     Attributes:
-        patches: pages with a truth.
+        patches: where pages with a truth come from, from one as often as from another.
         cleaner: whose results are judged.
         scans: real ones without a truth, on which the cleaner is taken to do no wrong.
         seed: all randomness.
     """
 
-    patches: Patches
+    patches: Sequence[Patches]
     cleaner: Cleaner
     scans: Sequence[Page]
     seed: int
@@ -90,7 +94,7 @@ class GuardSamples:
     def _clean(self, rng: Generator) -> _Cleaned:
         if self.scans and rng.random() < SCANS_SHARE:
             return self._clean_scans(rng)
-        batch = self.patches.batch(rng)
+        batch = self.patches[int(rng.integers(0, len(self.patches)))].batch(rng)
         scans, truths = (
             [np.ascontiguousarray(page.transpose(1, 2, 0).squeeze()) for page in pages]
             for pages in (batch.noisy, batch.clean)
@@ -100,7 +104,7 @@ class GuardSamples:
             for pages in (scans, self.cleaner.clean(scans), truths)
         )
         cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
-        return _Cleaned(scans, cleaned, truths, [Truth(int(kind)) for kind in batch.truth])
+        return _Cleaned(scans, cleaned, truths, [Truth(int(kind)) for kind in batch.truth], known=True)
 
     def _clean_scans(self, rng: Generator) -> _Cleaned:
         count, size = (8, 256) if rng.random() < 0.5 else (4, 416)
@@ -108,7 +112,7 @@ class GuardSamples:
         scans = [np.ascontiguousarray(as_grey(crop(rng, size, page)[0])) for page in pages]
         cleaned = [np.asarray(page, np.uint8) for page in self.cleaner.clean(scans)]
         cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
-        return _Cleaned(scans, cleaned, cleaned, [Truth.PAGE] * count)
+        return _Cleaned(scans, cleaned, cleaned, [Truth.PAGE] * count, known=False)
 
 
 def as_kept(scan: Grey, cleaned: Grey) -> Grey:
@@ -120,22 +124,24 @@ def as_kept(scan: Grey, cleaned: Grey) -> Grey:
 def _batch(rng: Generator, source: _Cleaned) -> GuardBatch:
     size = round(source.scans[0].shape[0] / float(rng.choice([1, 1.5, 2])) / STRIDE) * STRIDE
     pages = zip(source.scans, source.cleaned, source.truths, source.kinds, strict=True)
-    samples = zip(*(_sample(rng, *one, size) for one in pages), strict=True)
+    samples = zip(*(_sample(rng, *one, size, known=source.known) for one in pages), strict=True)
     return GuardBatch(*(np.stack(part) for part in samples))
 
 
 def _sample(
-    rng: Generator, scan: Grey, cleaned: Grey, truth: Grey, kind: Truth, size: int
+    rng: Generator, scan: Grey, cleaned: Grey, truth: Grey, kind: Truth, size: int, *, known: bool
 ) -> tuple[Grey, Mask, Mask]:
     taken, added = np.zeros(scan.shape, bool), np.zeros(scan.shape, bool)
     for _ in range(int(rng.integers(1, 4)) if rng.random() < 0.6 else 0):
-        fault = plant(rng, cleaned, truth, float(rng.uniform(90, 300)))
+        fault = plant(rng, cleaned, truth, float(rng.uniform(90, 300)), most=_FAULTS)
         if fault:
             cleaned = fault[0]
             (added if fault[2] == "added" else taken)[fault[1]] = True
     scan, cleaned, truth = (_resized(page, size) for page in (scan, cleaned, truth))
     taken, added = (_resized(mask.astype(np.uint8) * 255, size) > 127 for mask in (taken, added))
     wrong, sure = labels(scan, cleaned, truth, taken, added, bitonal=kind is Truth.BITONAL)
+    if not known:
+        sure[1] &= ~revived(scan, cleaned) | (_cells(added) > 0)
     # Of other cells nobody will ask.
     return np.stack([scan, cleaned]), wrong, sure & strokes_changed(scan, cleaned)
 
@@ -159,7 +165,7 @@ def labels(
         Two of (2, H / CELL, W / CELL).
     """
     before, after, ink = (1 - np.divide(page, 255, dtype=np.float32) for page in (scan, cleaned, truth))
-    is_ink = ink > _INK
+    is_ink = (ink > _INK) | (strokes(truth) > 255 * _STROKE)
     there = _near(is_ink & (after >= _KEPT * ink), 3)
     gone = is_ink & (after < (_GONE_BITONAL if bitonal else _GONE) * ink)
     lost = gone & (~there | taken)
@@ -170,6 +176,21 @@ def labels(
     wrong[0] |= _cells(lost & taken) > 0
     unclear = np.stack([_cells(doubtful | lost) > 0, _cells((extra & added) | invented) > 0])
     return wrong, wrong | ~unclear
+
+
+def revived(scan: Grey, cleaned: Grey) -> Mask:
+    """Cells with strokes that the scan hardly has: faint ink brought back, or dirt made to look like it.
+
+    Only a truth can say which.
+
+    Args:
+        scan: (H, W) uint8, sides multiples of CELL; `cleaned` alike.
+        cleaned: the result.
+
+    Returns:
+        (H / CELL, W / CELL).
+    """
+    return _cells((strokes(scan) < 255 * _HARDLY) & (strokes(cleaned) > 255 * _CLEARLY)) >= _LEAST_PIXELS
 
 
 def _near(mask: Mask, size: int) -> Mask:

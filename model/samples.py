@@ -20,6 +20,8 @@ from model.paper import fractal_noise
 from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, shine_through, take_apart
 
 COLOUR_SHARE = 0.3
+_BITONAL = 0.08
+_BLANK = 0.4  # of other papers, where there are blank sheets
 _PAIRS = {"as they are": 0.47, "on other paper": 0.28}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = {False: 0.75, True: 0.2}
@@ -53,11 +55,21 @@ class _Sample:
 
 @dataclass(frozen=True)
 class Patches:
-    """Draws batches from pairs and clean pages; either may be empty, but not both."""
+    """Draws batches from pairs and clean pages; either may be empty, but not both.
+
+    Attributes:
+        pairs: scans with their truths.
+        pages: clean ones, to damage.
+        seed: all randomness.
+        spared: the share of samples of clean pages that get no damage at all.
+        papers: blank sheets to print on, besides those of the pairs.
+    """
 
     pairs: Sequence[Pair]
     pages: Sequence[Page]
     seed: int
+    spared: float = 0.6
+    papers: Sequence[Page] = ()
     _sheets: list[list[Sheet]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +119,9 @@ class Patches:
     def _on_other_paper(self, rng: Generator, size: int, colour: bool) -> _Sample:
         """The strokes of a pair or of a clean page on the paper of another pair."""
         sheet = self._sheet(rng, colour)
-        papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
+        papers: Sequence[Page] = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
+        if self.papers and rng.random() < _BLANK:
+            papers = self.papers
         light = draw_paper(rng, papers, size, colour)
         if rng.random() < 0.3:
             light = _marked(rng, light)
@@ -139,9 +153,9 @@ class Patches:
         if rng.random() < 0.3:
             page = _with_plate(rng, page)
         kind = rng.random()
-        if kind < 0.6:  # highlights, shades and photographs are no dirt
+        if kind < self.spared:  # highlights, shades and photographs are no dirt
             return _Sample(page, page, Truth.CLEAN)
-        if kind < 0.68 and not colour:
+        if kind < self.spared + _BITONAL and not colour:
             return _Sample(*damage_bitonal(page, rng))
         other = self._patch(rng, size, False)
         return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.1, 1.0))), page)

@@ -66,7 +66,7 @@ def _score(guard: Guard, page: Cleaned, index: int) -> Scores:
     scores = Scores(page.name, page.group, page.honest, plain.ink_lost, plain.ink_added)
     for kind in FAULTS:
         for _ in range(PLANTED):
-            spoilt = plant(rng, page.result, page.result, page.dpi or _DPI_UNKNOWN, kind)
+            spoilt = plant(rng, page.result, page.ink, page.dpi or _DPI_UNKNOWN, kind)
             if spoilt:
                 found = fidelity(spoilt[0])
                 score = found.ink_added if kind == "added" else found.ink_lost

@@ -16,7 +16,7 @@ from model.condition import Grey, at_scale
 from model.damage import damage, damage_bitonal
 from model.data import pdf_page, render_pages
 from model.guard import CELL
-from model.guard_samples import GuardSamples, as_kept, labels
+from model.guard_samples import GuardSamples, as_kept, labels, revived
 from model.images import read_page
 from model.page import Page, as_grey
 from model.papers import Pair
@@ -32,6 +32,7 @@ ROUNDS = 2
 _HELD_PDF, _HELD_SCAN = 3, 2
 _CLEAN, _BITONAL = 0.25, 0.35  # shares of PDF pages, cumulated
 _RMSE = 0.06
+_SPARED = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Cleaned:
 
     Attributes:
         honest: as far as is known, the cleaner did no wrong.
+        ink: where ink is: the truth, or the result where there is none.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Cleaned:
     result: Page
     dpi: float | None
     honest: bool
+    ink: Page
 
     def at_scale(self, page: Page) -> Grey:
         """As the guard sees it."""
@@ -61,7 +64,8 @@ def training_samples(data: Path, held: Sequence[str], cleaner: Cleaner, seed: in
     pdfs = [path for index, path in enumerate(pdf_files(data)) if index % _HELD_PDF]
     pages = [*(pdf_page(path, rng) for path in pdfs), *render_pages(rng, DRAWN_PAGES)]
     scans = [read_page(path) for index, path in enumerate(_scans(data)) if index % _HELD_SCAN]
-    return GuardSamples(Patches(known, pages, seed), cleaner, scans, seed)
+    patches = [Patches(known, pages, seed), Patches([], pages, seed, spared=_SPARED)]
+    return GuardSamples(patches, cleaner, scans, seed)
 
 
 def measured_pages(data: Path, held: Sequence[str], cleaner: Cleaner) -> Iterator[Cleaned]:
@@ -93,17 +97,24 @@ def _cleaned(
 ) -> Cleaned:
     scan = as_grey(page)
     result = as_kept(scan, as_grey(np.asarray(cleaner.clean([page])[0], np.uint8)))
-    done = Cleaned(name, group, scan, result, dpi, True)
-    return done if truth is None else replace(done, honest=_is_honest(done, truth))
+    ink = result if truth is None else as_grey(truth)
+    done = Cleaned(name, group, scan, result, dpi, True, ink)
+    return replace(done, honest=_is_honest(done, known=truth is not None))
 
 
-def _is_honest(done: Cleaned, truth: Page) -> bool:
-    """Whether no cell lost ink, none was given some, and what is left is close to the truth."""
-    pages = [done.at_scale(page) for page in (done.scan, done.result, truth)]
+def _is_honest(done: Cleaned, *, known: bool) -> bool:
+    """Whether no cell lost ink, none was given some, and what is left is close to the truth.
+
+    Where no truth is known, whether nothing became a stroke that hardly was one.
+    """
+    pages = [done.at_scale(page) for page in (done.scan, done.result, done.ink)]
     height, width = (side // CELL * CELL for side in pages[0].shape)
     scan, result, clean = (page[:height, :width] for page in pages)
+    if not known:
+        return not revived(scan, result).any()
     nothing = np.zeros(scan.shape, bool)
-    wrong, _ = labels(scan, result, clean, nothing, nothing, bitonal=not np.any((truth > 0) & (truth < 255)))
+    bitonal = not np.any((done.ink > 0) & (done.ink < 255))
+    wrong, _ = labels(scan, result, clean, nothing, nothing, bitonal=bitonal)
     error = np.square((result.astype(np.float32) - clean) / 255).mean()
     return not wrong.any() and float(error) < _RMSE**2
 

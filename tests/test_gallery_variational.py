@@ -1,7 +1,6 @@
 """The variational autoencoder: its formulas by hand, its codes, what is drawn, and the source of papers."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +9,8 @@ import torch
 from model.gallery.latent import elbo, gaps, manifold, nearest, overlap
 from model.gallery.lessons import as_images, as_light
 from model.gallery.papers import (
-    LATENTS,
     PaperPatches,
     PaperSource,
-    load_papers,
     measured_grain,
     sample_papers,
     small,
@@ -25,7 +22,6 @@ from model.gallery.variational import (
     kl_divergence,
     reparameterised,
 )
-from model.weights import WeightsError, save_module
 
 
 @pytest.fixture(autouse=True)
@@ -144,12 +140,9 @@ def test_the_grain_is_measured_and_given_back() -> None:
     assert np.std(rough[0] - smooth[0]) == pytest.approx(strength, rel=0.1)
 
 
-def test_drawn_papers_are_seeded_and_come_from_weights_on_disk(tmp_path: Path) -> None:
-    path = save_module(PaperSource(0.02), tmp_path / "papers.safetensors", "gallery-papers")
-    model = load_papers(path)
-    assert float(model.grain) == pytest.approx(0.02)
+def test_drawn_papers_are_seeded() -> None:
+    torch.manual_seed(0)
+    model = PaperSource(0.02)
     draws = [sample_papers(model, np.random.default_rng(seed), 3, 256) for seed in (0, 0, 1)]
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
-    assert small(as_images(np.stack(draws[0]))).shape == (3, 64, 64) and LATENTS > 2
-    with pytest.raises(WeightsError):
-        load_papers(save_module(Variational(), tmp_path / "other.safetensors", "gallery-variational"))
+    assert small(as_images(np.stack(draws[0]))).shape == (3, 64, 64)

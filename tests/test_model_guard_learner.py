@@ -21,7 +21,7 @@ class Untouched(Inverter):
 
 def samples(cleaner: Cleaner | None = None) -> GuardSamples:
     pages = [render_page(np.random.default_rng(seed), 400, 320, 120) for seed in range(3)]
-    return GuardSamples(Patches([], pages, 5), cleaner or Untouched(), pages[:1], 5)  # type: ignore[arg-type]
+    return GuardSamples([Patches([], pages, 5)], cleaner or Untouched(), pages[:1], 5)  # type: ignore[arg-type]
 
 
 def test_batches_hold_scans_results_and_what_is_wrong_with_them() -> None:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
+from PIL import Image
 from torch import Tensor, nn
 
 from model.gallery.garments import Images, fingerprint
@@ -27,7 +28,6 @@ from model.images import DataFault
 from model.page import Page, as_grey, crop
 from model.paper import Plane, grain
 from model.papers import take_apart
-from model.weights import load_module
 
 PATCH, SIDE, LATENTS = 256, 64, 32
 STEPS, BATCH = 2000, 64
@@ -38,6 +38,9 @@ _PIXELS = SIDE * SIDE
 _TONE, _CONTRAST = 0.85, 4.0
 """Paper is light and of low contrast: about 0 and 1 is what networks learn from best."""
 _SHOWN, _MEASURED, _KNOWN = 8, 100, 1000
+_SHEETS, _SHEET_SIDE = 200, 512
+SHEETS = "sheets"
+"""Folder of the drawn papers, for `pumice train --papers`."""
 
 
 class PaperSource(System):
@@ -113,7 +116,7 @@ def sample_papers(model: PaperSource, rng: Generator, count: int, size: int) -> 
     """Draw patches of paper that never were.
 
     Args:
-        model: as trained, see `load_papers`.
+        model: as trained.
         rng: all randomness.
         count: how many.
         size: pixels a side; a patch shows what 256 pixels showed in training.
@@ -129,15 +132,6 @@ def sample_papers(model: PaperSource, rng: Generator, count: int, size: int) -> 
         np.clip(_resized(paper, size, cv2.INTER_CUBIC) + strength * grain(rng, size, size), 0, 1)
         for paper in papers
     ]
-
-
-def load_papers(weights: Path) -> PaperSource:
-    """The source of papers that `pumice gallery papers` trained, ready to be drawn from.
-
-    Raises:
-        WeightsError: the file holds no such weights.
-    """
-    return load_module(weights, lambda metadata: PaperSource()).eval()
 
 
 def _resized(patch: Page | Plane, size: int, how: int) -> Plane:
@@ -165,11 +159,13 @@ def exhibit(studio: Studio) -> Exhibit:
     rng = np.random.default_rng((studio.seed, 4))
     drawings = np.stack([as_images(p[None])[0] for p in sample_papers(model, rng, _MEASURED, PATCH)])
     neighbours, distances = nearest(small(drawings), small(known))
+    _write_sheets(studio.out / "papers" / SHEETS, model, rng, studio.steps(_SHEETS))
     restored = as_images(shown(model, as_light(small(known[:_SHOWN]))))
     return Exhibit(
         "Paper that never was",
         f"A variational autoencoder with {LATENTS} latents of patches from {len(papers)} sheets of real "
-        f"paper, Adam, {STEPS:,} batches of {BATCH}, to draw papers and stains for the cleaner's training.",
+        f"paper, Adam, {STEPS:,} batches of {BATCH}; {_SHEETS} drawn sheets lie in papers/{SHEETS}, for "
+        "`pumice train --papers`.",
         [
             ("RMSE of patches at a quarter of their size, 0–1", f"{_error(model, known):.4f}"),
             ("grain beyond that, standard deviation, 0–1", f"{float(model.grain):.4f}"),
@@ -186,6 +182,12 @@ def exhibit(studio: Studio) -> Exhibit:
             ])),
         ],
     )  # fmt: skip
+
+
+def _write_sheets(folder: Path, model: PaperSource, rng: Generator, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, sheet in enumerate(sample_papers(model, rng, count, _SHEET_SIDE)):
+        Image.fromarray(as_images(sheet[None])[0]).save(folder / f"{number:03}.png")
 
 
 def _taught(studio: Studio, source: PaperPatches) -> PaperSource:
