@@ -24,9 +24,10 @@ from model.condition import Condition
 SHOWN = 20
 _BINS = 1000
 _NAMED = ["shard", "member", "page_index"]
+_SHOWN_FIGURES = ["dirt_before", "dirt_after", "ink_lost", "ink_added"]
 _COLUMNS = [
     *_NAMED, "run_id", "status", "error_code", "needs_review", "reasons",
-    *MEASURES,
+    *MEASURES, "ink_lost", "ink_added",
 ]  # fmt: skip
 
 
@@ -39,16 +40,28 @@ class Spread:
     high: float
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class PageFigure:
-    """A page, by how much dirt remains on it; flagged ones with the reasons."""
+    """A page; flagged ones with the reasons. What was not measured is 0."""
 
     dirt_after: float
     dirt_before: float
+    ink_lost: float
+    ink_added: float
     shard: str
     member: str
     page_index: int
     reasons: tuple[str, ...] = ()
+
+    @property
+    def by_suspicion(self) -> tuple[float, str, str, int]:
+        """What orders pages by how surely ink was lost or added."""
+        return max(self.ink_lost, self.ink_added), self.shard, self.member, self.page_index
+
+    @property
+    def by_dirt(self) -> tuple[float, str, str, int]:
+        """What orders pages by how much dirt remains on them."""
+        return self.dirt_after, self.shard, self.member, self.page_index
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Findings:
         errors: how many have which error code, the most frequent first.
         spreads: of each measure before and after; without measures, none.
         flagged: how many pages a person should look at.
-        to_review: the first of those.
+        to_review: those of them that most surely lost ink, or got some.
         worst: the pages on which most dirt remains.
         unread: committed reports that can't be read, by shard, with the reason.
     """
@@ -133,8 +146,12 @@ class _Tally:
             bins = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
             self.histograms[name] = self.histograms.get(name, 0) + np.bincount(bins, minlength=_BINS)
         self.flagged += flagged.num_rows
-        self.to_review = heapq.nlargest(SHOWN, [*self.to_review, *_figures(flagged)])
-        self.worst = heapq.nlargest(SHOWN, [*self.worst, *_figures(_dirtiest(table))])
+        self.to_review = heapq.nlargest(
+            SHOWN, [*self.to_review, *_figures(flagged)], key=lambda page: page.by_suspicion
+        )
+        self.worst = heapq.nlargest(
+            SHOWN, [*self.worst, *_figures(_dirtiest(table))], key=lambda page: page.by_dirt
+        )
 
     def _count_shards(self, shards: pa.ChunkedArray) -> None:
         for run in pc.run_end_encode(shards.combine_chunks()).values.to_pylist():
@@ -163,9 +180,9 @@ def _dirtiest(table: pa.Table) -> pa.Table:
 
 
 def _figures(table: pa.Table) -> Iterator[PageFigure]:
-    for row in table.select([*_NAMED, "dirt_before", "dirt_after", "reasons"]).to_pylist():
+    for row in table.select([*_NAMED, *_SHOWN_FIGURES, "reasons"]).to_pylist():
         figures: dict[str, Any] = {**row, "reasons": tuple(row["reasons"] or ())}
-        for name in ("dirt_before", "dirt_after"):
+        for name in _SHOWN_FIGURES:
             figures[name] = figures[name] or 0.0
         yield PageFigure(**figures)
 

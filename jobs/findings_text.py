@@ -51,12 +51,12 @@ def _words(spread: Spread) -> str:
 def _print_pages(out: Console, title: str, pages: Iterable[PageFigure], count: int) -> None:
     if not count:
         return
-    table = Table("shard", "page", "dirt before", "after", "why", title=title)
+    table = Table("shard", "page", "dirt before", "after", "ink lost", "added", "why", title=title)
     for page in pages:
         member = f"{page.member} [{page.page_index}]" if page.page_index else page.member
         table.add_row(
             # Names come from archives: no markup of theirs counts.
             Text(page.shard), Text(member), f"{page.dirt_before:.3f}", f"{page.dirt_after:.3f}",
-            Text(", ".join(page.reasons)),
+            f"{page.ink_lost:.2f}", f"{page.ink_added:.2f}", Text(", ".join(page.reasons)),
         )  # fmt: skip
     out.print(table)

@@ -69,7 +69,9 @@ def test_totals(cleaned: LocalStore) -> None:
     found = api.findings(cleaned.url)
     assert (found.shards, found.pages, found.unread, found.flagged) == (3, 5, {}, 0)
     assert found.statuses == {"cleaned": 4, "failed": 1} and found.errors == {"unreadable": 1}
-    assert len(found.worst) == 4 and list(found.worst) == sorted(found.worst, reverse=True)
+    assert len(found.worst) == 4 and [p.dirt_after for p in found.worst] == sorted(
+        (p.dirt_after for p in found.worst), reverse=True
+    )
     assert set(found.spreads) >= {"paper_level", "dirt"}
     assert "5 pages in 3 shards: 4 cleaned, 1 failed\n  unreadable: 1\n" in told(found)
 
@@ -134,9 +136,11 @@ def test_the_spread_of_a_measure() -> None:
 def test_flagged_pages_come_with_their_reasons() -> None:
     rows = [replace(ROW, member=str(n)) for n in range(30)]
     flags: list[object] = [n < 25 or None for n in range(30)]
-    found = counted(rows, needs_review=flags, reasons=[["ink_lost", "dark"]] * 25 + [None] * 5)
+    lost = [n / 30 for n in range(30)]
+    found = counted(rows, needs_review=flags, reasons=[["ink_lost", "dark"]] * 25 + [None] * 5, ink_lost=lost)
     assert found.flagged == 25 and len(found.to_review) == SHOWN
     assert all(page.reasons == ("ink_lost", "dark") for page in found.to_review)
+    assert [page.member for page in found.to_review] == [str(n) for n in range(24, 24 - SHOWN, -1)]
     assert "25 pages to look at" in told(found) and "ink_lost, dark" in told(found)
 
 
