@@ -1,8 +1,10 @@
 """The same from Python: `clean(source, destination)` makes destination the cleaned mirror of source."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from jobs import submit as clusters
 from jobs.apply import Applied, outcome, record
 from jobs.config import CleanOptions
 from jobs.decisions import read_decisions
@@ -13,12 +15,15 @@ from jobs.html_report import HtmlReport, write_html
 from jobs.ledger import Ledger
 from jobs.places import open_store
 from jobs.plan import Plan
+from jobs.ray_jobs import JobsApi
 from jobs.review import read_reviews
 from jobs.run import Job, RunSummary, Silent, Watcher, run
 from jobs.runs import RunRecord, last_runs
 from jobs.status import Status, status
 from jobs.store import Store
+from jobs.submit import Listed, Submitted
 from jobs.verify import Verification, verify
+from jobs.work import Work
 from jobs.worker import read_weights
 from model.weights import WeightsError, fingerprint, load_weights
 
@@ -27,19 +32,25 @@ __all__ = [
     "Collected",
     "Findings",
     "HtmlReport",
+    "Listed",
     "Plan",
     "RunSummary",
     "Silent",
     "Status",
+    "Submitted",
     "Verification",
     "Watcher",
     "apply_decisions",
     "clean",
     "findings",
+    "follow",
     "gc",
     "plan",
     "resume",
     "status",
+    "stop_submitted",
+    "submit",
+    "submitted",
     "verify",
     "write_html",
 ]
@@ -132,6 +143,51 @@ def plan(source: str, destination: str, options: CleanOptions | None = None) -> 
     """
     job = _job(source, destination, options or CleanOptions())
     return job.plan(Ledger(job.destination).heads(), read_reviews(job.destination))
+
+
+def submit(
+    source: str, destination: str, cluster: str, options: CleanOptions | None = None, *, join: bool = False
+) -> Submitted:
+    """Have a Ray cluster do what `clean` does; the same work submitted twice is one job.
+
+    Args:
+        source: an address that the cluster's machines understand: `s3://bucket/prefix`, or the absolute path
+            of a folder that all of them have.
+        destination: likewise.
+        cluster: the address of its head's dashboard, `http://head:8265`.
+        options: as for `clean`, but for `address`.
+        join: as for `clean`.
+
+    Raises:
+        InputError: as `clean`; or the cluster can't be reached, lets nobody in, or runs another Ray.
+        LeaseHeld: it has a job at work on this destination, with another source or other options.
+        RayError: it fails.
+    """
+    options = options or CleanOptions()
+    _open_places(source, destination)
+    _, sha256 = _read_weights(options.model)
+    work = Work.of(source, destination, options, sha256, join=join)
+    return clusters.submit(JobsApi(cluster), work, options.model)
+
+
+def follow(cluster: str, job_id: str, tell: Callable[[str], None]) -> int:
+    """Tell a submitted job's lines until it has ended; its exit code.
+
+    Raises:
+        InputError: the address or the token is wrong.
+        RayError: the cluster was lost, or knows the job no more.
+    """
+    return clusters.follow(JobsApi(cluster), job_id, tell)
+
+
+def submitted(cluster: str) -> list[Listed]:
+    """The jobs that were submitted to a cluster, the newest first; raises InputError, RayError."""
+    return clusters.submitted(JobsApi(cluster))
+
+
+def stop_submitted(cluster: str, job_id: str) -> None:
+    """Tell a submitted job to stop; raises InputError where it is none, or has ended, and RayError."""
+    clusters.stop(JobsApi(cluster), job_id)
 
 
 def _last_run(to: Store) -> RunRecord:

@@ -1,8 +1,8 @@
 """The command line: it parses, calls `jobs.api`, prints, and turns errors into one sentence and a code."""
 
-import logging
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -11,13 +11,15 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from jobs import api
+from jobs import api, logs
 from jobs.cli_evaluate import evaluate_command
 from jobs.cli_gallery import gallery_command
 from jobs.cli_ledger import gc_command, report_command, resume_command, status_command, verify_command
 from jobs.cli_model import train_command
+from jobs.cli_options import Join, Place, takes_options
 from jobs.cli_review import review_app
-from jobs.config import CleanOptions, load_options
+from jobs.cli_submit import jobs_command, submit_command
+from jobs.config import CleanOptions
 from jobs.errors import InputError, Interrupted, PumiceError
 from jobs.progress import ProgressBar
 from jobs.summary import print_plan, print_summary
@@ -32,41 +34,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Place = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix.")]
-
 
 @app.command()
+@takes_options
 def clean(
     src: Place,
     dst: Place,
+    options: CleanOptions,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(help="Weights to clean with; the shipped ones if not given.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else Ray runs here.")] = None,
-    gpus_per_actor: Annotated[float | None, typer.Option(help="A cleaner's share of a GPU, up to 1.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Tries at a shard before it is set aside.")] = None,
-    shard_timeout: Annotated[
-        float | None, typer.Option(help="Seconds without progress after which a shard is tried anew; 900.")
-    ] = None,
-    max_failed_pages: Annotated[
-        float | None, typer.Option(help="Share of a shard's pages that may fail, 0 to 1; 0.5.")
-    ] = None,
-    recipe_changed: Annotated[str | None, typer.Option(help="keep (default) or redo old results.")] = None,
-    on_suspicion: Annotated[
-        str | None, typer.Option(help="Pages that may have lost ink: flag (default), keep-original or blend.")
-    ] = None,
-    join: Annotated[bool, typer.Option("--join", help="Share the work of a run that is at it.")] = False,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with these options.")] = None,
+    join: Join = False,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
-    given = {
-        "model": model, "device": device, "address": address, "gpus_per_actor": gpus_per_actor,
-        "max_attempts": max_attempts, "shard_timeout": shard_timeout, "max_failed_pages": max_failed_pages,
-        "recipe_changed": recipe_changed, "on_suspicion": on_suspicion,
-    }  # fmt: skip
-    options = load_options(config, {key: value for key, value in given.items() if value is not None})
+    if address is not None:
+        options = replace(options, address=address)
     if plan:
         print_plan(out, api.plan(src, dst, options))
         return
@@ -96,6 +77,8 @@ def demo(
     out.print("One page is broken on purpose: it was copied as it is, and its row says why.")
 
 
+app.command("submit")(submit_command)
+app.command("jobs")(jobs_command)
 app.command("resume")(resume_command)
 app.command("status")(status_command)
 app.command("report")(report_command)
@@ -109,18 +92,18 @@ app.command("gallery")(gallery_command)
 
 def main() -> NoReturn:
     """Run the command line; exits with the codes that ARCHITECTURE.md lists."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        logs.configure(err)
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort, Interrupted):
-        err.print("Interrupted: the same command goes on where this run stopped.")
+        logs.tell(err, "Interrupted: the same command goes on where this run stopped.")
         code = Interrupted.exit_code
     except TyperException as error:
-        err.print(f"pumice: {error.format_message()} See pumice --help.", markup=False)
+        logs.tell(err, f"pumice: {error.format_message()} See pumice --help.")
         code = InputError.exit_code
     except PumiceError as error:
-        err.print(f"pumice: {error}", markup=False)
+        logs.tell(err, f"pumice: {error}")
         code = error.exit_code
     sys.exit(code)
 

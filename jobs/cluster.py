@@ -1,4 +1,4 @@
-"""Ray: start it or join it, and place one cleaner actor on each device.
+"""Ray: start it or join it, and work off a queue on it.
 
 Actors restart for ever and no call is retried by Ray: the ledger counts
 attempts. The driver holds keys and counters, nothing that a kill would lose.
@@ -8,16 +8,17 @@ import logging
 import os
 import signal
 import threading
-from dataclasses import replace
 
 import ray
 
 from jobs.config import CleanOptions
 from jobs.dispatch import Dispatch
 from jobs.errors import InputError, RayError
-from jobs.feed import SHARDS_IN_FLIGHT, Cleaner, Feed, Watch
+from jobs.feed import Feed, Watch
+from jobs.fleet import Fleet
+from jobs.meter import Progress
 from jobs.stop import stop_on_signals
-from jobs.worker import Worker, WorkerSpec
+from jobs.worker import WorkerSpec
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Only keys travel through Ray."""
@@ -40,10 +41,11 @@ class Cluster:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, terminate)  # Ray's own handler would exit with code 15
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self._gpus, self._cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-        if options.device == "cuda" and not self._gpus:
+        if options.device == "cuda" and not resources.get("GPU"):
             self.close()
-            raise InputError("--device cuda, but Ray sees no GPU here: use --device auto or cpu")
+            raise InputError(
+                "--device cuda, but Ray sees no GPU: bring machines with one, or use --device auto or cpu."
+            )
 
     def __enter__(self) -> "Cluster":
         return self
@@ -62,8 +64,7 @@ class Cluster:
         Args:
             dispatch: the queue; it is told how attempts end.
             spec: what workers are told; device and threads are filled in here.
-            shards: how many the source has, done ones too: no more actors are started than are of use, and
-                what one gets of the machine is the same in a run that goes on where another stopped.
+            shards: how many the source has, done ones too.
             watch: told of the progress, about twice a second; what it raises ends the work.
 
         Raises:
@@ -71,29 +72,18 @@ class Cluster:
             PumiceError: no cleaner could be started; whatever `dispatch` raises.
         """
         with stop_on_signals() as stop:
-            cleaners = self._start(spec, shards)
-            try:
-                Feed(cleaners, dispatch, watch, stop, self._options.shard_timeout).run()
-            finally:
-                for cleaner in cleaners:
-                    ray.kill(cleaner.handle)
+            fleet = Fleet(self._options, spec, shards)
 
-    def _start(self, spec: WorkerSpec, shards: int) -> list[Cleaner]:
-        gpu = self._gpus > 0 and self._options.device != "cpu"
-        share = self._options.gpus_per_actor if gpu else 0.0
-        # On CPUs one thread each costs least: every operation of several waits for the slowest of them.
-        fitting = int(self._gpus / share) if gpu else self._cpus
-        count = max(1, min(fitting, shards))
-        threads = max(1, self._cpus // (fitting if gpu else count))
-        spec = replace(spec, device="cuda" if gpu else "cpu", threads=threads)
-        actor = ray.remote(Worker).options(
-            num_cpus=threads,
-            num_gpus=share,
-            max_restarts=-1,
-            max_task_retries=0,
-            max_concurrency=SHARDS_IN_FLIGHT + 1,
-        )
-        return [Cleaner(actor.remote(spec)) for _ in range(count)]
+            def tend(progress: Progress) -> None:
+                if not stop.asked:
+                    fleet.tend(dispatch.waiting)
+                watch(progress)
+
+            try:
+                fleet.tend(dispatch.waiting)
+                Feed(fleet.cleaners, dispatch, tend, stop, self._options.shard_timeout).run()
+            finally:
+                fleet.close()
 
 
 def _connect(address: str | None) -> None:

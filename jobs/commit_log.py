@@ -6,8 +6,8 @@ So that a reader need not list a million commits, each of them is, from the mome
 in the journal or in the snapshot, and moves on in this order alone:
 
 1. A commit is made beside its claim. Settling it writes the journal's entry before it removes the claim.
-2. Snapshot n+1 is snapshot n, the journal and the commits beside claims, created only if absent. So of
-   any number of writers, zombies among them, one decides what n+1 is, and nothing that n had is lost.
+2. Snapshot n+1 is snapshot n and the journal, created only if absent. So of any number of writers, zombies
+   among them, one decides what n+1 is, and nothing that n had is lost.
 3. Only who created a snapshot removes the entries that went into it, and lower snapshots, once it stands and
    is seen to be the highest. (A writer that was slow may make a number that was used and removed. Then
    a higher one is there, made without it, and what it read must stay.)
@@ -20,7 +20,6 @@ A snapshot that can't be read is as good as none: then all of `done/` is listed 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 from jobs.heads import Heads
@@ -38,15 +37,6 @@ READERS = 16
 _VANISHED = 10
 _ENTRY = re.compile(re.escape(JOURNAL) + r"([^/]+)\.c(\d+)")
 _SNAPSHOT = re.compile(re.escape(SNAPSHOTS) + r"(\d+)\.parquet")
-
-
-@dataclass(frozen=True)
-class _State:
-    """What was read: the heads, the newest snapshot's number (0 for none), the journal's entries."""
-
-    heads: Heads
-    snapshot: int
-    entries: tuple[str, ...]
 
 
 class CommitLog:
@@ -85,20 +75,25 @@ class CommitLog:
 
     def heads(self) -> Heads:
         """The head of every shard, by the short way; raises StoreError."""
-        return self._read().heads
+        # Claims, then the journal, then the snapshot: the order is what makes it right, see above.
+        claimed = {file.shard_id for file in self._claim_files(CLAIMS)}
+        heads, _ = self._read(self._entries())
+        return heads.updated(one for one in in_parallel(self.latest_of, sorted(claimed)) if one is not None)
 
-    def compact(self, at: int = COMPACT_AT) -> Heads:
-        """The same, and a new snapshot where the journal holds `at` entries or more.
+    def compact(self, at: int = COMPACT_AT) -> None:
+        """Make a new snapshot if the journal holds `at` entries or more.
+
+        Costs what the journal and the snapshot hold, however many claims there are; any thread may, at any
+        time.
 
         Raises:
             StoreError: the store broke. Whatever was done of it is harmless.
         """
-        state = self._read()
-        if len(state.entries) >= at:
-            number = state.snapshot + 1
-            if self._store.create(f"{SNAPSHOTS}{number:06d}.parquet", state.heads.to_parquet()):
-                self._drop(number, state.entries)
-        return state.heads
+        entries = self._entries()
+        if len(entries) >= at:
+            heads, number = self._read(entries)
+            if self._store.create(f"{SNAPSHOTS}{number + 1:06d}.parquet", heads.to_parquet()):
+                self._drop(number + 1, (key for key, _ in entries))
 
     def _drop(self, number: int, entries: Iterable[str]) -> None:
         """Remove what snapshot `number` replaces, if it is the one in force."""
@@ -107,16 +102,17 @@ class CommitLog:
             lower = [key for other, key in snapshots if other < number]
             in_parallel(self._store.delete, [*entries, *lower])
 
-    def _read(self) -> _State:
-        """Claims, then the journal, then the snapshot: the order is what makes it right, see above."""
-        claimed = {file.shard_id for file in self._claim_files(CLAIMS)}
-        entries = [found for info in self._store.list(JOURNAL) if (found := _ENTRY.fullmatch(info.key))]
+    def _entries(self) -> list[tuple[str, str]]:
+        """The journal: keys of its entries, and of their commits."""
+        found = (_ENTRY.fullmatch(info.key) for info in self._store.list(JOURNAL))
+        return [(one[0], f"{DONE}{one[1]}/c{one[2]}.json") for one in found if one]
+
+    def _read(self, entries: Iterable[tuple[str, str]]) -> tuple[Heads, int]:
+        """The heads by the newest snapshot and these entries of the journal; that snapshot's number, or 0."""
         number, heads = self._newest_snapshot()
         if heads is None:
-            return _State(Heads.of(self.each_commit()), number, tuple(one[0] for one in entries))
-        beside = (one for one in in_parallel(self.latest_of, sorted(claimed)) if one is not None)
-        noted = self._read_commits(f"{DONE}{one[1]}/c{one[2]}.json" for one in entries)
-        return _State(heads.updated([*noted, *beside]), number, tuple(one[0] for one in entries))
+            return Heads.of(self.each_commit()), number
+        return heads.updated(self._read_commits(key for _, key in entries)), number
 
     def _newest_snapshot(self) -> tuple[int, Heads | None]:
         for _ in range(_VANISHED):

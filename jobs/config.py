@@ -52,6 +52,8 @@ class CleanOptions:
         device: where the network runs; auto takes GPUs where the cluster has some.
         address: a Ray cluster to join; None starts Ray on this machine.
         gpus_per_actor: the share of a GPU that one cleaner takes.
+        also_cpu: cleaners run on the cores, too, that those on GPUs leave; their results may differ by a few
+            grey levels from what a GPU gives.
         max_attempts: tries at one shard before it is quarantined.
         shard_timeout: seconds without any progress after which an attempt is ended.
         max_failed_pages: the share of a shard's pages that may fail before that is held for a fault of the
@@ -65,6 +67,7 @@ class CleanOptions:
     device: Device = "auto"
     address: str | None = None
     gpus_per_actor: float = 1.0
+    also_cpu: bool = False
     max_attempts: int = 3
     shard_timeout: float = 900.0
     max_failed_pages: float = 0.5
@@ -74,6 +77,8 @@ class CleanOptions:
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
             raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda.")
+        if self.also_cpu and self.device == "cpu":
+            raise InputError("also-cpu adds CPU cores to GPUs, and device is cpu: leave one of them out.")
         if self.recipe_changed not in get_args(RecipeChanged):
             raise InputError(f"recipe-changed {self.recipe_changed!r} is unknown: use keep or redo.")
         if self.on_suspicion not in get_args(OnSuspicion):
@@ -90,22 +95,30 @@ class CleanOptions:
 
     def recipe(self, weights_sha256: str) -> "Recipe":
         """What these options and weights amount to."""
-        return Recipe(weights_sha256, self.on_suspicion)
+        return Recipe(weights_sha256, self.on_suspicion, devices="mixed" if self.also_cpu else "alike")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a page's output bytes besides the page itself."""
+    """What decides a page's output bytes besides the page itself.
+
+    `devices` says whether one run cleans on devices of one kind, or may mix GPUs and CPUs, whose results
+    differ by a few grey levels: then nobody can tell which of both a page will get.
+    """
 
     weights_sha256: str
     on_suspicion: OnSuspicion = "flag"
     tile: int = TILE
     output_version: int = OUTPUT_VERSION
+    devices: Literal["alike", "mixed"] = "alike"
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change with anything that changes output bytes."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        told = asdict(self)
+        if self.devices == "alike":
+            del told["devices"]  # results from before there was a choice are of this recipe
+        text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -140,6 +153,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "also_cpu": (bool, "true or false"),
     "gpus_per_actor": ((int, float), "a number"),
     "max_failed_pages": ((int, float), "a share from 0 to 1"),
     "shard_timeout": ((int, float), "a number of seconds"),
@@ -155,6 +169,6 @@ def _with(options: CleanOptions, values: dict[str, Any], where: str) -> CleanOpt
             names = ", ".join(sorted(known))
             raise InputError(f"{where} has the option {key!r}, which is unknown: use one of {names}.")
         expected, words = _TYPES.get(key, (str, "a text"))
-        if isinstance(value, bool) or not isinstance(value, expected):
+        if isinstance(value, bool) != (expected is bool) or not isinstance(value, expected):
             raise InputError(f"{where} sets {key} to {value!r}: give {words}.")
     return replace(options, **values)

@@ -12,14 +12,16 @@ alone, and is given up only after it died alone: its neighbours must not be quar
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from jobs.counts import Counts
 from jobs.errors import StoreError
 from jobs.ledger import Ledger
 from jobs.outcome import CRASHED_BESIDE, CRASHES, RELEASED, STORE_ERROR, Fatal, Outcome
 from jobs.plan import Shard, Task
-from jobs.records import Claim, ClaimState, Commit, Quarantined, shard_id
+from jobs.records import Claim, ClaimState, Quarantined, shard_id
+from jobs.tally import Tally
 
 UNSEEN_WEIGHT = 10
 """So many attempts without a trace weigh as much as one whose end was seen."""
@@ -30,16 +32,6 @@ STORE_ERRORS_IN_A_ROW = 5
 
 Busy: TypeAlias = Callable[[], Container[tuple[str, str]]]
 """Says what other living runs are at, by shard id and work."""
-
-
-@dataclass
-class Tally:
-    """What came of the run's shards so far."""
-
-    commits: list[Commit] = field(default_factory=list)
-    by_others: int = 0
-    quarantined: list[tuple[str, str]] = field(default_factory=list)
-    unfinished: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -60,7 +52,7 @@ class _Seen:
     def add(self, code: str) -> None:
         if code == CRASHED_BESIDE:
             self.shared += 1
-        else:
+        elif code != RELEASED:
             self.own += 1
 
     @property
@@ -75,6 +67,7 @@ class Dispatch:
     def __init__(self, ledger: Ledger, run_id: str, max_attempts: int, busy: Busy = dict) -> None:
         """Begin with nothing; `busy` says what other living runs are at, by shard id and work."""
         self.tally = Tally()
+        self.counts = Counts()
         self._ledger = ledger
         self._run_id = run_id
         self._max_attempts = max_attempts
@@ -120,7 +113,9 @@ class Dispatch:
     def _judged(self, task: Task, states: Sequence[ClaimState]) -> list[Task]:
         """The task, if its shard's earlier attempts leave it one more; else the shard is given up."""
         blamed = [s.failed for s in states if s.failed and s.failed[0] not in (STORE_ERROR, RELEASED)]
-        seen = self._seen[task.shard.key] = _Seen.of([code for code, _ in blamed], self._max_attempts)
+        seen = _Seen.of([code for code, _ in blamed], self._max_attempts)
+        if blamed:  # most shards never are
+            self._seen[task.shard.key] = seen
         unseen = sum(state.failed is None for state in states)
         if seen.count + unseen // UNSEEN_WEIGHT < self._max_attempts:
             return [replace(task, alone=any(code in CRASHES for code, _ in blamed))]
@@ -170,13 +165,14 @@ class Dispatch:
             Fatal: no shard can be done.
             StoreError: the ledger, or one place again and again.
         """
+        self.counts.ended(outcome)
         if outcome.kind == "fatal":
             raise Fatal(outcome.message, outcome.exit_code)
         self._store_errors = self._store_errors + 1 if outcome.kind == "store" else 0
         if self._store_errors >= STORE_ERRORS_IN_A_ROW:
             raise StoreError(outcome.message)
         if outcome.kind == "done" and outcome.commit:
-            self.tally.commits.append(outcome.commit)
+            self.tally.add(outcome.commit)
         elif outcome.kind == "lost":
             self._elsewhere.append(task)
         elif outcome.kind == "changed":
@@ -189,28 +185,32 @@ class Dispatch:
 
         Args:
             task: the attempt.
-            code: one of CRASHES.
+            code: one of CRASHES, or RELEASED where its machine was taken away: that counts for nothing.
             message: one sentence.
 
         Raises:
             StoreError: the ledger can't be read or written.
         """
-        commit = self._ledger.latest(task.shard.key)
-        if commit is not None and commit.work == task.work:
+        latest = self._ledger.latest(task.shard.key)
+        commit = latest if latest is not None and latest.work == task.work else None
+        self.counts.crashed(commit, code)
+        if commit:
             self._ledger.publish(commit)
-            self.tally.commits.append(commit)
+            self.tally.add(commit)
         else:
             self._failed(task, code, message)
 
     def released(self, task: Task) -> None:
         """The run stops before the attempt ended: it shall count for nothing. Raises StoreError."""
+        self.counts.ends["released"] += 1
         self._ledger.fail(self._claim(task), RELEASED, "The run was told to stop.")
 
     def _failed(self, task: Task, code: str, message: str) -> None:
         self._ledger.fail(self._claim(task), code, message)
-        seen = self._seen[task.shard.key]
+        seen = self._seen.setdefault(task.shard.key, _Seen.of((), self._max_attempts))
         seen.add(code)
         if seen.count < self._max_attempts:
+            self.counts.retried(task, code, message)
             alone = task.alone or code in CRASHES
             self._queue.append(replace(task, attempt=task.attempt + 1, alone=alone))
         elif code == STORE_ERROR:
@@ -222,6 +222,7 @@ class Dispatch:
     def _give_up(self, task: Task, code: str, message: str) -> None:
         self._ledger.quarantine(self._claim(task), code, message)
         self.tally.quarantined.append((task.shard.key, message))
+        self.counts.quarantined(task, code, message)
 
     def _claim(self, task: Task) -> Claim:
         return Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)

@@ -6,7 +6,7 @@ PumiceError                 anything below; exit code 1
 │   ├── DestinationFull     1   no space left where the result goes
 │   ├── SourceChanged       1   an object changed while it was read: costs its shard one attempt
 │   └── StagedGone          1   a staged object was lost before it was published
-├── RayError                1   Ray doesn't start on this machine
+├── RayError                1   Ray doesn't start on this machine, or a cluster's head fails
 ├── LeaseHeld               4   another run works on this destination
 ├── Interrupted           130   the user asked to stop
 ├── TooManyFailed           –   so many pages of a shard failed that it costs the shard an attempt
@@ -47,7 +47,7 @@ class StagedGone(StoreError):
 
 
 class RayError(PumiceError):
-    """Ray doesn't start on this machine."""
+    """Ray doesn't start on this machine, or a cluster's head fails."""
 
 
 class LeaseHeld(PumiceError):

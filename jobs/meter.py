@@ -2,37 +2,77 @@
 
 import io
 import threading
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import BinaryIO, TypeAlias
 
 from jobs.archive_member import CHUNK, RawReader
 from jobs.store import ObjectInfo, Store
 
+Kinds: TypeAlias = Mapping[tuple[str, str], int]
+"""Pages by the status and the error code of their rows; the code is empty where there is none."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Running totals of a worker since it started; pages include those passed through."""
+    """What a worker has done since it started, and what it has in work at this moment; sums are of several.
+
+    Attributes:
+        pages: accounted for, those passed through too.
+        pixels: of pages that the network cleaned.
+        bytes_read: of the source.
+        busy_s: seconds that the network worked.
+        starved_s: seconds that the network had no page to work at.
+        to_clean: pages handed in that the network has not begun.
+        to_encode: pages that it cleaned and that are not encoded yet.
+        in_flight: attempts.
+    """
 
     pages: int = 0
     pixels: int = 0
     bytes_read: int = 0
+    busy_s: float = 0.0
+    starved_s: float = 0.0
+    to_clean: int = 0
+    to_encode: int = 0
+    in_flight: int = 0
+
+    def __add__(self, more: "Progress") -> "Progress":
+        return Progress(
+            self.pages + more.pages,
+            self.pixels + more.pixels,
+            self.bytes_read + more.bytes_read,
+            self.busy_s + more.busy_s,
+            self.starved_s + more.starved_s,
+            self.to_clean + more.to_clean,
+            self.to_encode + more.to_encode,
+            self.in_flight + more.in_flight,
+        )
+
+    @property
+    def done(self) -> "Progress":
+        """This without what is in work."""
+        return replace(self, to_clean=0, to_encode=0, in_flight=0)
 
 
 class Meter:
-    """Counts what a worker does, or an attempt of it, which counts for its worker too; any thread may add."""
+    """Counts what a worker does, or an attempt of it, which counts for its worker too; any thread may add.
+
+    `kinds` is what the pages of an attempt came to, once that is known.
+    """
 
     def __init__(self, whole: "Meter | None" = None) -> None:
+        self.kinds: Kinds = {}
         self._lock = threading.Lock()
         self._now = Progress()
         self._whole = whole
 
-    def add(self, pages: int = 0, pixels: int = 0, bytes_read: int = 0) -> None:
-        """Count some more."""
+    def add(self, more: Progress) -> None:
+        """Count some more, or less of what is in work."""
         with self._lock:
-            now = self._now
-            self._now = Progress(now.pages + pages, now.pixels + pixels, now.bytes_read + bytes_read)
+            self._now += more
         if self._whole:
-            self._whole.add(pages, pixels, bytes_read)
+            self._whole.add(more)
 
     @property
     def now(self) -> Progress:
@@ -58,7 +98,7 @@ class _Metered(RawReader):
 
     def step(self, limit: int) -> bytes:
         data = self._stream.read(limit)
-        self._meter.add(bytes_read=len(data))
+        self._meter.add(Progress(bytes_read=len(data)))
         return data
 
     def close(self) -> None:

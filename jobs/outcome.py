@@ -1,9 +1,10 @@
 """How attempts end, in words that the ledger keeps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from jobs.errors import PumiceError
+from jobs.meter import Kinds
 from jobs.records import Commit
 
 STORE_ERROR = "store_error"
@@ -15,7 +16,10 @@ CRASHED_BESIDE = "worker_died_beside_others"
 RELEASED = "released"
 """The code of attempts that were given up because the run was told to stop."""
 
-CRASHES = frozenset({"worker_died", "shard_timeout", CRASHED_BESIDE})
+SHARD_TIMEOUT = "shard_timeout"
+"""The code of attempts that were ended because they showed no progress."""
+
+CRASHES = frozenset({"worker_died", SHARD_TIMEOUT, CRASHED_BESIDE})
 """The codes of attempts that may have killed their worker: the shard is tried alone from then on."""
 
 
@@ -30,6 +34,8 @@ class Outcome:
         code: a stable word, for the others.
         message: one sentence.
         exit_code: for `fatal`.
+        kinds: for `done`, what the pages came to.
+        seconds: from its begin to its end.
     """
 
     kind: Literal["done", "lost", "failed", "store", "changed", "fatal"]
@@ -37,6 +43,8 @@ class Outcome:
     code: str = ""
     message: str = ""
     exit_code: int = 1
+    kinds: Kinds = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Fatal(PumiceError):

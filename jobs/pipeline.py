@@ -14,17 +14,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import groupby
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from jobs.codec_pixels import Pixels
 from jobs.codecs import Document, FrameInfo, Page, decode, encode
 from jobs.errors import PageError
 from jobs.inspector import Scan, Verdict
-from jobs.meter import Meter
+from jobs.meter import Meter, Progress
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -85,6 +87,7 @@ class Bench:
         self._batch_pixels = batch_pixels
         self._codecs = ThreadPoolExecutor(threads, "pumice-codec")
         self._device = ThreadPoolExecutor(1, "pumice-device")
+        self._idle_since = time.perf_counter()
 
     def __enter__(self) -> "Bench":
         return self
@@ -101,39 +104,61 @@ class Bench:
 
     def decode(self, data: bytes, document: Document, index: int) -> _Decoded:
         """Decode on a codec thread; the future holds the page and the milliseconds it took."""
-        return self._codecs.submit(_timed, lambda: self._inspector.look(decode(data, document, index)))
+        self.meter.add(Progress(to_clean=1))
+        return _submit(self._codecs, _timed, lambda: self._inspector.look(decode(data, document, index)))
 
     def clean(self, group: list[_Decoded], stopped: threading.Event) -> Future[_Results]:
         """Clean a group on the device thread, unless `stopped`, and have it encoded on codec threads."""
-        return self._device.submit(self._run, group, stopped)
+        return _submit(self._device, self._run, group, stopped)
+
+    def forget(self, group: list[_Decoded]) -> None:
+        """Count pages no longer that wait for the network."""
+        self.meter.add(Progress(to_clean=-len(group)))
 
     def _run(self, group: list[_Decoded], stopped: threading.Event) -> _Results:
         results: _Results = {}
         decoded: list[tuple[int, Scan, float]] = []
-        for position, page in enumerate(() if stopped.is_set() else group):
-            try:
-                decoded.append((position, *page.result()))
-            except PageError as error:
-                results[position] = Future()
-                results[position].set_exception(error)
+        try:
+            for position, page in enumerate(() if stopped.is_set() else group):
+                try:
+                    decoded.append((position, *page.result()))
+                except PageError as error:
+                    results[position] = Future()
+                    results[position].set_exception(error)
+        finally:
+            self.forget(group)
         # A colour scan without colour is decoded to grey: only now are the shapes known for sure.
         for _, same in groupby(decoded, key=lambda one: (one[1].page.pixels.shape, one[1].page.pixels.dtype)):
             results |= self._run_same(list(same))
         return results
 
     def _run_same(self, group: list[tuple[int, Scan, float]]) -> _Results:
+        starved_s = time.perf_counter() - self._idle_since
         cleaned, clean_ms = _timed(lambda: self._cleaner.clean([scan.page.pixels for _, scan, _ in group]))
+        self._idle_since = time.perf_counter()
+        size = sum(scan.page.info.width * scan.page.info.height for _, scan, _ in group)
+        self.meter.add(
+            Progress(pixels=size, busy_s=clean_ms / 1000, starved_s=starved_s, to_encode=len(group))
+        )
         results: _Results = {}
         for (position, scan, decode_ms), pixels in zip(group, cleaned, strict=True):
-            self.meter.add(pixels=scan.page.info.width * scan.page.info.height)
             args = (scan, pixels, decode_ms, clean_ms / len(group))
-            results[position] = self._codecs.submit(self._finish, *args)
+            results[position] = _submit(self._codecs, self._finish, *args)
         return results
 
     def _finish(self, scan: Scan, pixels: Pixels, decode_ms: float, clean_ms: float) -> CleanedPage:
-        pixels, verdict = self._inspector.judge(scan, pixels)
-        data, encode_ms = _timed(lambda: encode(scan.page, pixels))
+        try:
+            pixels, verdict = self._inspector.judge(scan, pixels)
+            data, encode_ms = _timed(lambda: encode(scan.page, pixels))
+        finally:
+            self.meter.add(Progress(to_encode=-1))
         return CleanedPage(data, hashlib.sha256(data).hexdigest(), verdict, decode_ms, clean_ms, encode_ms)
+
+
+def _submit(pool: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Have a pool do the work in the context of who asks: what it logs says which shard it was at."""
+    context = copy_context()
+    return pool.submit(lambda: context.run(work, *args, **kwargs))
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
@@ -195,6 +220,9 @@ class Grouping:
     def stop(self) -> None:
         """Spare the device the pages that nobody waits for any more."""
         self._stopped.set()
+        if self._open:
+            self._bench.forget(self._open.pages)
+            self._open = None
 
     def _send(self) -> None:
         if self._open:

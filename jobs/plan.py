@@ -29,7 +29,7 @@ class Rejected:
     source_sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """The unit of work: one archive, or a group of loose files of one folder.
 
@@ -59,7 +59,7 @@ class Shard:
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One attempt at one shard, as it is handed to a worker; small, whatever the shard's size.
 

@@ -27,6 +27,16 @@ POLICY = {
 }
 """Codes of pages that Pumice leaves alone although nothing is wrong with them; all others mean a fault."""
 
+FAULTS = {
+    "archive_corrupt",
+    "archive_too_many_members",
+    "archive_truncated",
+    "archive_unsupported",
+    "member_corrupt",
+    "unreadable",
+}
+"""All others."""
+
 # A byte that is no text, as `Member.name` shows it; its backslash separates no folders.
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 

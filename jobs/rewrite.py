@@ -13,7 +13,7 @@ from jobs.archive_member import ArchiveKind, Entry, Member, Reader, Sink, Writer
 from jobs.codecs import Document, inspect
 from jobs.config import Limits
 from jobs.errors import ArchiveDamaged, PageError
-from jobs.meter import Meter
+from jobs.meter import Meter, Progress
 from jobs.pages import PageFile, copied, damaged, refused
 from jobs.pipeline import Bench, Ticket
 from jobs.plan import Rejected
@@ -121,7 +121,7 @@ class Rewriter:
     def _account(self, rows: Iterable[Row]) -> None:
         for row in rows:
             self.rows.add(row)
-            self._meter.add(pages=1)
+            self._meter.add(Progress(pages=1))
 
     def _rewrite_entry(self, entry: Entry, writer: Writer, prefix: str, depth: int) -> None:
         member = entry.member

@@ -1,14 +1,15 @@
 """One run: take the lease, see what is left, have it done, and say what came of it."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from jobs.commit_log import COMPACT_AT
+from jobs.compactor import Compactor
 from jobs.config import CleanOptions, Recipe
 from jobs.dispatch import Dispatch
 from jobs.errors import LeaseHeld
@@ -16,6 +17,7 @@ from jobs.guests import Guest, begin, busy
 from jobs.heads import Heads
 from jobs.lease import Lease
 from jobs.ledger import Ledger
+from jobs.logs import about, figures, wants_json
 from jobs.meter import Progress
 from jobs.plan import Plan, find_shards, make_plan
 from jobs.review import Review, read_reviews, with_rejections
@@ -23,6 +25,8 @@ from jobs.runs import logged
 from jobs.store import Store
 from jobs.table_compact import compact
 from jobs.worker import WorkerSpec, weights_key
+
+log = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
@@ -130,29 +134,47 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
     to.probe()
     run_id = new_run_id()
     with (
+        about(run=run_id),
         begin(to, run_id, join=job.join) as lease,
-        logged(to, run_id, lease.number, job.source.url, job.recipe, options) as log,
+        logged(to, run_id, lease.number, job.source.url, job.recipe, options) as record,
     ):
-        ledger = Ledger(to)
-        if to.stat(weights_key(job.recipe)) is None:
-            to.create(weights_key(job.recipe), job.weights)
-        ledger.roll_forward()
-        if job.retry_quarantined:
-            ledger.retry_quarantined()
-        heads, reviews = ledger.compact(), read_reviews(to)
+        ledger = _ledger(job)
+        heads, reviews = ledger.heads(), read_reviews(to)
         plan = job.plan(heads, reviews)
         _compact(to, lease, heads, reviews)
         dispatch = _dispatch(plan, ledger, job, run_id)
         watcher.planned(plan)
+        log.info("run begins", extra=figures(shards=len(plan.todo), bytes=plan.size, done_before=plan.done))
         if dispatch.waiting:
             try:
-                _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, ledger))
+                with Compactor(ledger, len(heads)) as compactor:
+                    _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, compactor))
             finally:  # a run that was told to stop did something too
-                log.did(dispatch.tally.commits)
-            _compact(to, lease, ledger.compact(), reviews)
+                record.did(dispatch.tally.shards, dispatch.tally.pages, dispatch.tally.failed)
+            ledger.compact()
+            _compact(to, lease, ledger.heads(), reviews)
         summary = _summary(run_id, plan, dispatch, time.monotonic() - begun)
-        log.ended(summary.exit_code)
+        record.ended(summary.exit_code)
+        _log_end(summary)
     return summary
+
+
+def _ledger(job: Job) -> Ledger:
+    """The destination's, with what dead runs left rolled forward, and the weights where workers find them."""
+    to, ledger = job.destination, Ledger(job.destination)
+    if to.stat(weights_key(job.recipe)) is None:
+        to.create(weights_key(job.recipe), job.weights)
+    ledger.roll_forward()
+    if job.retry_quarantined:
+        ledger.retry_quarantined()
+    ledger.compact()
+    return ledger
+
+
+def _log_end(summary: RunSummary) -> None:
+    told = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
+    facts = figures(quarantined=len(summary.quarantined), unfinished=len(summary.unfinished), **told)
+    log.info("run ended", extra=facts)
 
 
 def _compact(to: Store, lease: Lease, heads: Heads, reviews: Mapping[str, Review]) -> None:
@@ -165,58 +187,57 @@ def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:
     others = partial(busy, job.destination, run_id)
     dispatch = Dispatch(ledger, run_id, job.options.max_attempts, others)
     if plan.todo:
-        works = [(shard, shard.work_key(job.recipe.fingerprint)) for shard in plan.todo]
+        recipe = job.recipe.fingerprint
+        works = ((shard, shard.work_key(recipe)) for shard in plan.todo)
         dispatch.plan(works, plan.numbers, ledger.claims(), ledger.quarantined())
     return dispatch
 
 
 def _work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
     from jobs.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
+    from jobs.metrics import publishing  # noqa: PLC0415 - likewise
 
     options = job.options
     spec = WorkerSpec(
-        job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages
-    )
-    with Cluster(options) as cluster:
+        job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages,
+        wants_json(),
+    )  # fmt: skip
+    with Cluster(options) as cluster, publishing(dispatch, watch) as publish:
         while dispatch.waiting:
-            cluster.run(dispatch, spec, plan.done + len(plan.todo), watch)
+            cluster.run(dispatch, spec, plan.done + len(plan.todo), publish)
             dispatch.revisit()
 
 
 def _guarded(
-    watcher: Watcher, lease: Lease, dispatch: Dispatch, ledger: Ledger
+    watcher: Watcher, lease: Lease, dispatch: Dispatch, compactor: Compactor
 ) -> Callable[[Progress], None]:
     """Pass progress on, keep the journal short, and stop as soon as another run has taken over."""
-    compacted = 0
 
     def watch(progress: Progress) -> None:
-        nonlocal compacted
         if lease.lost:
             raise LeaseHeld("Another run took this destination over, because this one seemed dead.")
-        if len(dispatch.tally.commits) >= compacted + COMPACT_AT:
-            compacted = len(dispatch.tally.commits)
-            ledger.compact()
+        compactor.look(dispatch.tally.shards)
         watcher.progressed(progress)
 
     return watch
 
 
 def _summary(run_id: str, plan: Plan, dispatch: Dispatch, seconds: float) -> RunSummary:
-    tally, commits = dispatch.tally, dispatch.tally.commits
+    tally = dispatch.tally
     return RunSummary(
         run_id=run_id,
-        shards=len(commits),
+        shards=tally.shards,
         done_before=plan.done,
         kept=plan.kept,
         by_others=tally.by_others,
-        pages=sum(c.pages for c in commits),
-        cleaned=sum(c.cleaned for c in commits),
-        passed_through=sum(c.passed_through for c in commits),
-        failed=sum(c.failed for c in commits),
-        damaged=sum(c.damaged is not None for c in commits),
-        pixels=sum(c.pixels for c in commits),
-        bytes_in=sum(c.bytes_in for c in commits),
-        bytes_out=sum(c.bytes_out for c in commits),
+        pages=tally.pages,
+        cleaned=tally.cleaned,
+        passed_through=tally.passed_through,
+        failed=tally.failed,
+        damaged=tally.damaged,
+        pixels=tally.pixels,
+        bytes_in=tally.bytes_in,
+        bytes_out=tally.bytes_out,
         quarantined=tuple(tally.quarantined),
         unfinished=tuple(tally.unfinished),
         elsewhere=dispatch.elsewhere,

@@ -4,8 +4,9 @@ Nothing is decided by them: they tell people what happened, and `resume` where t
 """
 
 import json
+import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from typing import Any
 
 from jobs.config import CleanOptions, Recipe
 from jobs.errors import Interrupted, PumiceError, StoreError
-from jobs.records import Commit, read_json
+from jobs.records import read_json
 from jobs.store import LEDGER, Store
 
 RUNS = f"{LEDGER}/runs/"
+RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""The environment variable by which Ray tells a job that was submitted to it what it is."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class RunRecord:
         options: what else it was told; all but the path of the weights.
         exit_code: None while it runs, and for ever if it was killed.
         message: why it ended early, or an empty text.
+        submission: what it was submitted to a Ray cluster as, or an empty text.
     """
 
     run_id: str
@@ -50,6 +54,7 @@ class RunRecord:
     shards: int = 0
     pages: int = 0
     failed: int = 0
+    submission: str = ""
 
     @property
     def key(self) -> str:
@@ -79,14 +84,9 @@ class RunLog:
         self._store, self._record = store, record
         self._put()
 
-    def did(self, commits: Sequence[Commit]) -> None:
-        """Note what it committed, which is written when it ends, however it does."""
-        self._record = replace(
-            self._record,
-            shards=len(commits),
-            pages=sum(one.pages for one in commits),
-            failed=sum(one.failed for one in commits),
-        )
+    def did(self, shards: int, pages: int, failed: int) -> None:
+        """Note how much it committed, which is written when it ends, however it does."""
+        self._record = replace(self._record, shards=shards, pages=pages, failed=failed)
 
     def ended(self, exit_code: int, message: str = "") -> None:
         """Write how it ended; raises StoreError."""
@@ -105,7 +105,7 @@ def logged(
     told = {name: value for name, value in asdict(options).items() if name != "model"}
     record = RunRecord(
         run_id, lease, source, recipe.weights_sha256, recipe.fingerprint, told, socket.gethostname(),
-        version("pumice"), _now(),
+        version("pumice"), _now(), submission=_submission(),
     )  # fmt: skip
     log = RunLog(store, record)
     try:
@@ -124,6 +124,11 @@ def last_runs(store: Store, count: int) -> tuple[RunRecord, ...]:
     bodies = ((key, store.get(key)) for key in keys[: 2 * count + 8])
     found = [RunRecord.from_json(body, key) for key, body in bodies if body is not None]
     return tuple(sorted(found, key=lambda one: (-one.lease, one.run_id))[:count])
+
+
+def _submission() -> str:
+    told = json.loads(os.environ.get(RAY_JOB, "{}"))
+    return str(told.get("metadata", {}).get("job_submission_id", ""))
 
 
 def _now() -> str:

@@ -102,10 +102,12 @@ def _stage(task: Task, claim: Claim, shop: Workshop, meter: Meter) -> _Result:
             write_parquet(blocks, report, task.run_id, recipe, shop.device, task.number)
             report.seek(0)
             copy(report, upload)
-        pages, pixels = Counter[Status](), 0
+        pages, kinds, pixels = Counter[Status](), Counter[tuple[str, str]](), 0
         for row in rewriter.rows:
             pages[row.status] += 1
+            kinds[row.status, row.error_code or ""] += 1
             pixels += (row.width or 0) * (row.height or 0) if row.status == "cleaned" else 0
+        meter.kinds = kinds
         if damaged is None:
             _check_failures(pages, shop.max_failed)
         return _Result(tuple(staged), rewriter.members, pages, pixels, damaged)

@@ -47,6 +47,9 @@ def print_verification(out: Console, found: Verification) -> None:
     """Name everything that is wrong."""
     for problem in found.problems:
         out.print(f"{problem.shard}: {problem.what}", markup=False)
+    for recipe in dict.fromkeys(one.recipe for one in found.mixed):
+        by = ", ".join(f"{one.shards:,} by {one.device}" for one in found.mixed if one.recipe == recipe)
+        out.print(f"Recipe {recipe}: shards {by}, which may differ by a few grey levels.", markup=False)
     out.print(
         f"{found.shards:,} shards with {found.pages:,} pages and {megabytes(found.bytes_read)} checked, "
         f"{found.compared:,} of them against the source: {len(found.problems)} problems."
@@ -68,7 +71,8 @@ def print_collected(out: Console, found: Collected) -> None:
 def _run(run: RunRecord) -> str:
     end = "no end recorded" if run.exit_code is None else f"exit {run.exit_code}"
     done = f"{run.shards:,} shards, {run.pages:,} pages"
-    return f"Run {run.run_id} from {run.source}: {end}, {done}. {run.message}".rstrip()
+    by = f", submitted as {run.submission}" if run.submission else ""
+    return f"Run {run.run_id} from {run.source}{by}: {end}, {done}. {run.message}".rstrip()
 
 
 def _lease(holder: Holder | None) -> str:

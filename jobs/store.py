@@ -12,7 +12,7 @@ LEDGER = "_pumice"
 """The folder of a destination that holds Pumice's own records; never listed as a source."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a driver holds a million
 class ObjectInfo:
     """One object: its key, its size in bytes and a version that changes when its content does."""
 

@@ -2,22 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, zip_longest
-from typing import Any
+from itertools import islice
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from jobs.archive import kind_of
 from jobs.archive_member import CHUNK
-from jobs.contents import Item, archive_items, items
+from jobs.compare import compare
 from jobs.errors import PumiceError, SourceChanged
-from jobs.files import FilesReader
 from jobs.ledger import Ledger
-from jobs.meter import Meter
 from jobs.places import open_store
 from jobs.records import Commit
 from jobs.runs import last_runs
@@ -25,8 +18,6 @@ from jobs.spool import spooling
 from jobs.store import ObjectInfo, Staged, Store
 
 _BATCH = 256
-_COLUMNS = ["member", "member_index", "page_index", "status", "recipe", "source_sha256", "output_sha256"]
-_Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,6 +29,15 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Made:
+    """How many shards of a recipe were cleaned on devices of one kind, `cpu` or `cuda`."""
+
+    recipe: str
+    device: str
+    shards: int
+
+
+@dataclass(frozen=True)
 class Verification:
     """What was found.
 
@@ -46,6 +46,7 @@ class Verification:
         pages: their rows, each matched with its page.
         bytes_read: of the destination's objects.
         compared: shards whose source is still the one that was cleaned, so that it was compared too.
+        made: on what they were cleaned, as far as they have pages; by recipe and device.
         problems: in key order.
     """
 
@@ -53,7 +54,14 @@ class Verification:
     pages: int
     bytes_read: int
     compared: int
+    made: tuple[Made, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def mixed(self) -> tuple[Made, ...]:
+        """Those of `made` whose recipe was cleaned on several kinds of device, which differ a little."""
+        counts = Counter(one.recipe for one in self.made)
+        return tuple(one for one in self.made if counts[one.recipe] > 1)
 
     @property
     def exit_code(self) -> int:
@@ -76,11 +84,13 @@ def verify(destination: str) -> Verification:
         while batch := list(islice(commits, _BATCH)):
             results += pool.map(lambda one: _check_latest(one, ledger, source, to), batch)
     problems = [Problem(one.shard, what) for one in results for what in one.problems]
+    made = Counter((one.recipe, one.device) for one in results if one.device)
     return Verification(
         shards=len(results),
         pages=sum(one.pages for one in results),
         bytes_read=sum(one.bytes_read for one in results),
         compared=sum(one.compared for one in results),
+        made=tuple(Made(*name, shards) for name, shards in sorted(made.items())),
         problems=tuple(sorted(problems, key=lambda one: one.shard)),
     )
 
@@ -101,6 +111,8 @@ def _source(to: Store) -> Store | None:
 @dataclass(frozen=True)
 class _Checked:
     shard: str
+    recipe: str
+    device: str
     pages: int
     bytes_read: int
     compared: bool
@@ -123,14 +135,17 @@ def _check(commit: Commit, source: Store | None, to: Store) -> _Checked:
     outputs, originals = {one.key for one in commit.staged[:-1]}, {one.key for one in commit.source}
     problems += [f"{key} was in the source and has no output." for key in sorted(originals - outputs)]
     same = source is not None and all(source.stat(one.key) == one for one in commit.source)
+    devices = set[str]()
     if not problems:
         try:
             infos = [info for key, (info, _) in found.items() if key in originals and info]
-            problems += islice(_compare(commit, source if same else None, to, infos), 1)
+            problems += islice(compare(commit, source if same else None, to, infos, devices), 1)
         except SourceChanged as error:
             problems.append(str(error))
     return _Checked(
         commit.shard,
+        commit.recipe,
+        min(devices, default=""),
         commit.pages,
         sum(info.size for info, _ in found.values() if info),
         same,
@@ -154,70 +169,3 @@ def _check_object(staged: Staged, to: Store) -> tuple[ObjectInfo | None, str]:
         return info, str(error)
     same = digest.hexdigest() == staged.sha256
     return info, "" if same else f"{staged.key} has other bytes than those that were committed."
-
-
-def _compare(commit: Commit, source: Store | None, to: Store, outputs: list[ObjectInfo]) -> Iterator[str]:
-    """What contradicts what among the source, the outputs and the rows, the first contradiction first."""
-    after = _items(commit, to, outputs)
-    before = _items(commit, source, commit.source) if source else None
-    rows, counted = _rows(commit, to), 0
-    for new, old in zip_longest(after, before or (), fillvalue=None):
-        if before is not None and (what := _difference(old, new)):
-            yield what
-        known = new or old
-        assert known is not None
-        for page in range(known.rows):
-            counted += 1
-            yield from _row_problem(next(rows, None), page, old, new, commit)
-    for row in rows:
-        yield f"The report has a row for {row['member']} page {row['page_index']}, which isn't there."
-    if counted != commit.pages:
-        yield f"{counted} pages are there instead of {commit.pages}."
-
-
-def _items(commit: Commit, store: Store, objects: Sequence[ObjectInfo]) -> Iterator[Item]:
-    kind = kind_of(commit.shard)
-    if kind is None:  # a group of loose files, for none begins at an archive
-        yield from items(FilesReader(store, sorted(objects, key=lambda one: one.key), Meter()))
-        return
-    with store.open(objects[0]) as stream:
-        yield from archive_items(kind, stream, objects[0].size)
-
-
-def _difference(old: Item | None, new: Item | None) -> str:
-    """Why two items are not the same member."""
-    if new is None or old is None:
-        one = old or new
-        assert one is not None
-        return f"{one.name} is in the {'source' if old else 'result'} alone."
-    if (old.name, old.index, old.rows) != (new.name, new.index, new.rows):
-        return f"{old.name} with {old.rows} pages became {new.name} with {new.rows}."
-    return "" if old.carried == new.carried else f"{old.name} is no page, and yet not as it was."
-
-
-def _row_problem(
-    row: _Row | None, page: int, old: Item | None, new: Item | None, commit: Commit
-) -> Iterator[str]:
-    item = new or old
-    assert item is not None
-    if row is None:
-        yield f"{item.name} page {page} has no row in the report."
-        return
-    if (row["member"], row["member_index"], row["page_index"]) != (item.name, item.index, page):
-        yield f"The report has {row['member']} page {row['page_index']} instead of {item.name} page {page}."
-    if row["recipe"] != commit.recipe:
-        yield f"The row of {item.name} page {page} is of another recipe than the commit."
-    if old and old.sha256 != row["source_sha256"]:
-        yield f"{old.name} is another file in the source than its row says."
-    if new and new.sha256 != row["output_sha256"]:
-        yield f"{new.name} is another file in the result than its row says."
-
-
-def _rows(commit: Commit, to: Store) -> Iterator[_Row]:
-    """The rows of a shard's report, in order."""
-    info = to.stat(commit.staged[-1].key)
-    if info is None:
-        raise SourceChanged(f"{commit.staged[-1].key} was removed while it was being read.")
-    with to.open(info) as stream, pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
-        for batch in file.iter_batches(columns=_COLUMNS):
-            yield from batch.to_pylist()

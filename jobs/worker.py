@@ -6,9 +6,11 @@ lives on for the next one.
 
 import hashlib
 import logging
+import sys
 import tempfile
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,7 @@ import torch
 from jobs.config import Device, Recipe
 from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError, TooManyFailed
 from jobs.inspector import Inspector
+from jobs.logs import about, figures, write_json
 from jobs.meter import Meter, Progress
 from jobs.outcome import STORE_ERROR, Outcome
 from jobs.pipeline import Bench
@@ -54,7 +57,10 @@ def read_weights(destination: Store, recipe: Recipe) -> bytes:
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker needs to know; small, because Ray hands it to every actor that it starts."""
+    """What a worker needs to know; small, because Ray hands it to every actor that it starts.
+
+    With `json_logs` it owns its process and sets logging up there as the driver's is.
+    """
 
     source: str
     destination: str
@@ -62,6 +68,7 @@ class WorkerSpec:
     device: Device
     threads: int
     max_failed: float
+    json_logs: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class Worker:
             WeightsError: they can't be used.
             DeviceError: the device is not there.
         """
+        if spec.json_logs:
+            write_json(sys.stderr)
         torch.set_num_threads(spec.threads)
         cv2.setNumThreads(1)
         destination = open_store(spec.destination)
@@ -110,12 +119,17 @@ class Worker:
 
     def clean(self, task: Task) -> Outcome:
         """Make one attempt; never raises."""
-        name = (task.shard.key, task.attempt)
+        name, begun = (task.shard.key, task.attempt), time.monotonic()
         meter = self._attempts[name] = Meter(self._bench.meter)
-        try:
-            return self._clean(task, meter)
-        finally:
-            del self._attempts[name]
+        with about(run=task.run_id, shard=task.shard.key, attempt=task.attempt):
+            log.info("attempt %d at %s begins", task.attempt, task.shard.key)
+            try:
+                outcome = self._clean(task, meter)
+            finally:
+                del self._attempts[name]
+            outcome = replace(outcome, seconds=time.monotonic() - begun)
+            _log_end(task, outcome, meter.now)
+        return outcome
 
     def _clean(self, task: Task, meter: Meter) -> Outcome:
         try:
@@ -124,7 +138,14 @@ class Worker:
             return _outcome_of(error, task)
         if commit is None:
             return Outcome("lost")
-        return Outcome("done", commit)
+        return Outcome("done", commit, kinds=meter.kinds)
+
+
+def _log_end(task: Task, outcome: Outcome, done: Progress) -> None:
+    facts = figures(
+        outcome=outcome.kind, code=outcome.code, pages=done.pages, seconds=round(outcome.seconds, 3)
+    )
+    log.info("attempt %d at %s ended: %s", task.attempt, task.shard.key, outcome.kind, extra=facts)
 
 
 def _outcome_of(error: Exception, task: Task) -> Outcome:

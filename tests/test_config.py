@@ -38,6 +38,9 @@ def test_a_model_by_its_whole_path_stays_where_it_is(tmp_path: Path) -> None:
         ("max_attempts = 0", "max-attempts is 0: use 1 or more"),
         ("max_attempts = true", "max_attempts to True: give a whole number"),
         ("max_attempts = 1.5", "give a whole number"),
+        ("also-cpu = 1", "also_cpu to 1: give true or false"),
+        ('also-cpu = "true"', "give true or false"),
+        ('also-cpu = true\ndevice = "cpu"', "leave one of them out"),
         ("gpus-per-actor = 0", "use a share above 0 and up to 1"),
         ("gpus-per-actor = nan", "use a share above 0 and up to 1"),
         ("gpus-per-actor = 1.01", "use a share above 0 and up to 1"),
@@ -65,6 +68,15 @@ def test_a_file_that_cant_be_read_is_named(tmp_path: Path) -> None:
 def test_the_command_line_is_checked_too(given: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="The command line"):
         load_options(None, given)
+
+
+def test_cores_beside_gpus_are_another_recipe_and_nothing_else_is(tmp_path: Path) -> None:
+    options = load_options(toml(tmp_path, "also-cpu = true"), {"device": "cuda"})
+    assert options == CleanOptions(device="cuda", also_cpu=True)
+    assert options.recipe("w") == Recipe("w", devices="mixed")
+    alike = {CleanOptions(device=device).recipe("w").fingerprint for device in ("auto", "cpu", "cuda")}
+    assert alike == {Recipe("w").fingerprint} != {options.recipe("w").fingerprint}
+    assert Recipe("a", tile=4096, output_version=2).fingerprint == "df5fbb78ff5efb61", "as it always was"
 
 
 def test_a_fingerprint_changes_with_all_that_changes_bytes() -> None:

@@ -87,6 +87,9 @@ def test_ray_asks_for_a_token_and_runs_from_the_pinned_environment() -> None:
         assert stop == "~/pumice/.venv/bin/ray stop"
         region = f"AWS_DEFAULT_REGION={config['provider']['region']}"
         assert f"RAY_AUTH_MODE=token {region} ~/pumice/.venv/bin/ray start" in start
+    assert "PATH=~/pumice/.venv/bin:$PATH RAY_AUTH_MODE" in config["head_start_ray_commands"][1], (
+        "no `python`"
+    )
     assert any("~/pumice/scripts/setup cluster" in command for command in config["setup_commands"])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EDGES = {
-    "ray": {"cluster.py", "feed.py"},
+    "ray": {"cluster.py", "feed.py", "fleet.py", "metrics.py"},
     "boto3": {"s3_client.py"},
     "botocore": {"s3_client.py", "s3_io.py", "store_s3.py"},
     "typer": {
@@ -16,8 +16,11 @@ EDGES = {
         "cli_gallery.py",
         "cli_ledger.py",
         "cli_model.py",
+        "cli_options.py",
         "cli_review.py",
+        "cli_submit.py",
     },
+    "requests": {"ray_jobs.py", "ray_token.py"},
 }
 
 

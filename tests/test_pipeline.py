@@ -49,7 +49,9 @@ def test_pages_of_one_size_are_cleaned_together_as_far_as_the_pixels_go() -> Non
     assert [count for _, count in cleaner.batches] == [2, 2, 1, 1, 2]
     assert all_cleaned(sources, results)
     assert len(cleaner.threads) == 1
-    assert bench.meter.now == Progress(pages=0, pixels=7 * 12 * 8 + 20 * 20)
+    now = bench.meter.now
+    assert now.done == Progress(pixels=7 * 12 * 8 + 20 * 20, busy_s=now.busy_s, starved_s=now.starved_s)
+    assert now == now.done and now.busy_s > 0 and now.starved_s > 0, "nothing is left in work"
 
 
 def test_waiting_for_a_page_sends_its_group_and_no_other() -> None:

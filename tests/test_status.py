@@ -72,7 +72,7 @@ def test_everything_at_once(source: LocalStore, destination: LocalStore) -> None
     ledger.quarantine(Claim("c.tar", 1, work, 3, "run-1"), "worker_died", "it died")
     ledger.claim(Claim("d.tar", 1, "work", 1, "run-2"))
     log = RunLog(destination, replace(RECORD, source=source.url))
-    log.did(commits)
+    log.did(len(commits), sum(one.pages for one in commits), 0)
     log.ended(3)
     with acquire(destination, "run-3"):
         seen = told(api.status(destination.url))
@@ -143,14 +143,14 @@ def test_runs_are_recorded_however_they_end(
     options = CleanOptions(max_attempts=7)
     commits = clean_some(source, destination, "a.tar", "b.tar")
     with logged(place, "20260101T000000Z-a", 1, "/scans", Recipe("w"), options) as log:
-        log.did(commits)
+        log.did(len(commits), sum(one.pages for one in commits), 0)
         log.ended(0)
     with (
         pytest.raises(Interrupted),
         # A clock that went back: the lease's number tells which run is the newer.
         logged(place, "20200101T000000Z-b", 2, "/scans", Recipe("w"), options) as log,
     ):
-        log.did(commits[:1])
+        log.did(1, commits[0].pages, 0)
         raise Interrupted("stop")
     with pytest.raises(RuntimeError), logged(place, "20260101T000000Z-c", 3, "/x", Recipe("w"), options):
         raise RuntimeError

@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from jobs import api
 from jobs.ledger import Ledger
@@ -15,8 +17,10 @@ from jobs.plan import find_shards
 from jobs.records import Commit, rows_key
 from jobs.runs import RunLog
 from jobs.shard import clean_shard
+from jobs.status_text import print_verification
 from jobs.store import Store
-from tests.samples import Item, archive, endless_tar, fill, members, png, task_of, tiff, workshop
+from jobs.verify import Made
+from tests.samples import RECIPE, Item, archive, endless_tar, fill, members, png, task_of, tiff, workshop
 from tests.test_status import RECORD
 
 PAGES = [Item(f"{n}.png", png(n)) for n in range(3)]
@@ -89,7 +93,6 @@ def test_lost_and_changed_objects(places: tuple[Store, Store]) -> None:
 def recommitted(destination: Store, shard: str, key: str, data: bytes, **changes: object) -> None:
     """Falsify an object together with the commit that names it, as a bug of ours would."""
     import hashlib
-    from dataclasses import replace
 
     from jobs.records import done_key
 
@@ -164,6 +167,29 @@ def test_a_source_that_went_on_is_not_compared(places: tuple[Store, Store]) -> N
     assert (found.problems, found.shards, found.compared) == ((), 7, 5)
     destination.delete(RECORD.key)
     assert api.verify(destination.url).compared == 0
+
+
+def told(found: api.Verification) -> list[str]:
+    shown = Console(file=io.StringIO(), highlight=False, soft_wrap=True)
+    print_verification(shown, found)
+    assert isinstance(shown.file, io.StringIO)
+    return shown.file.getvalue().splitlines()
+
+
+def test_results_of_several_kinds_of_device_are_told(places: tuple[Store, Store]) -> None:
+    source, destination = places
+    found = api.verify(destination.url)
+    assert found.made == (Made(RECIPE.fingerprint, "cpu", 7),) and found.mixed == () and len(told(found)) == 1
+    source.put("new.tar", FILES["box.tar"])
+    (shard,) = [shard for shard in find_shards(source) if shard.key == "new.tar"]
+    with workshop(source, destination) as shop:
+        assert clean_shard(task_of(shard), replace(shop, device="cuda"))
+    found = api.verify(destination.url)
+    assert found.mixed == (Made(RECIPE.fingerprint, "cpu", 7), Made(RECIPE.fingerprint, "cuda", 1))
+    assert found.exit_code == 0, "it is as it was meant to be"
+    (line,) = told(found)[:-1]
+    assert line.endswith(": shards 7 by cpu, 1 by cuda, which may differ by a few grey levels.")
+    assert RECIPE.fingerprint in line
 
 
 def test_a_commit_that_is_not_published_is_a_problem_until_it_is(places: tuple[Store, Store]) -> None:

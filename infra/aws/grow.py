@@ -1,8 +1,8 @@
 """Runs a command while Ray's autoscaler holds GPUs ready: python infra/aws/grow.py 8 pumice clean ...
 
-`pumice clean` places its cleaners on the devices that the cluster has when it begins, so the machines have
-to be there first. They are asked for until the command ends: spot machines that are lost meanwhile are
-replaced, and afterwards all go after the cluster's idle timeout.
+`pumice clean` asks an autoscaler for one machine at most, so the others have to be asked for. They are asked
+for until the command ends: spot machines that are lost meanwhile are replaced, and afterwards all go after
+the cluster's idle timeout.
 
 Exits as the command does; 1 where no GPU came at all; 2 for wrong arguments.
 """

@@ -6,6 +6,7 @@ So that a test can break it at any step of the protocol, in seconds and as often
 from collections.abc import Callable
 from unittest.mock import patch
 
+from jobs import compactor
 from jobs import run as runs
 from jobs.config import CleanOptions
 from jobs.dispatch import Dispatch
@@ -40,5 +41,5 @@ def run_serially(
 ) -> RunSummary:
     """Make destination the cleaned mirror of source; raises as `run`."""
     job = Job(source, destination, b"weights", RECIPE, options or CleanOptions(), join=join)
-    with patch.object(runs, "_work", work), patch.object(runs, "COMPACT_AT", 2):
+    with patch.object(runs, "_work", work), patch.object(compactor, "COMPACT_AT", 2):
         return runs.run(job, Silent())
