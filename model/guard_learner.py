@@ -1,7 +1,8 @@
 """The guard's training: what it learns from a batch, and how.
 
-Nearly all cells are as they should be, so the network starts out believing that, and what is wrong counts
-twice.
+Nearly all cells are as they should be, so the network starts out believing that, what is wrong counts
+twice, and the focal loss (Lin et al. 2017, arXiv:1708.02002) counts cells the less the surer the network is
+right about them: one cell that it is badly wrong about decides over a page.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.guard import GuardNetwork, save_guard
+from model.guard import GuardNetwork, load_guard, save_guard
 from model.guard_samples import GuardBatch
 from model.loop import Batches, Progress, Rhythm, learn
 from model.muon import MuonTraining
@@ -19,6 +20,7 @@ from model.training import Settings
 
 LOG_EVERY, CHECKPOINT_EVERY = 50, 250
 _WRONG = 2.0
+_FOCUS = 2.0
 
 
 class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
@@ -35,8 +37,10 @@ class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             scores = self.model((pages / 255).contiguous(memory_format=torch.channels_last))
         weight = torch.full((), _WRONG, device=self.device)
-        error = F.binary_cross_entropy_with_logits(scores.float(), wrong, reduction="none", pos_weight=weight)
-        return (error * sure).sum() / sure.sum().clamp(min=1)
+        scores = scores.float()
+        error = F.binary_cross_entropy_with_logits(scores, wrong, reduction="none", pos_weight=weight)
+        missed = (torch.sigmoid(scores.detach()) - wrong).abs() ** _FOCUS
+        return (error * missed * sure).sum() / sure.sum().clamp(min=1)
 
     def save_weights(self, path: Path) -> Path:
         """Write the average as safetensors, whole or not at all; the path, to hand on."""
@@ -44,15 +48,20 @@ class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
 
 
 def train_guard(
-    data: Batches[GuardBatch], config: Settings, out: Path, progress: Progress | None = None
+    data: Batches[GuardBatch],
+    config: Settings,
+    out: Path,
+    init: Path | None = None,
+    progress: Progress | None = None,
 ) -> Path:
-    """Train a guard, or continue what lies in `out`; see `model.loop.learn`.
+    """Train a guard, anew or from the weights `init`, or continue what lies in `out`; see `model.loop.learn`.
 
     Raises:
         TrainingFault: the loss is not a number, or `out` holds a training of other settings.
+        WeightsError: `init` holds no guard.
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = GuardLearner(GuardNetwork(), config, device)
+    state = GuardLearner(load_guard(init).train() if init else GuardNetwork(), config, device)
     rhythm = Rhythm(LOG_EVERY, CHECKPOINT_EVERY, config.steps)
     return learn(state, data, out, rhythm, progress=progress)

@@ -25,7 +25,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("--out", type=Path, required=True)
-    training.add_argument("--steps", type=int, default=5000)
+    training.add_argument("--init", type=Path, help="weights to start from")
+    training.add_argument("--steps", type=int, default=9000)
     training.add_argument("--seed", type=int, default=7)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--keep", type=Path, help="a file to keep the scores in, or take them from")
@@ -33,7 +34,7 @@ def main() -> None:
         command.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()
     if given.command == "train":
-        print(train(given.data, HELD, given.out, given.steps, given.seed))
+        print(train(given.data, HELD, given.out, given.init, given.steps, given.seed))
     else:
         measure(given.data, HELD, given.keep)
 
