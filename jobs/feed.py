@@ -28,8 +28,6 @@ START_S = 300.0
 """How long a cluster may take until the first cleaner answers."""
 
 Watch = Callable[[Progress], None]
-
-
 Gone: TypeAlias = RayActorError | ActorUnschedulableError
 """An actor doesn't answer: its process died, or with it the machine that it was bound to."""
 
@@ -113,7 +111,7 @@ class Feed:
             Interrupted: it was told to stop; what was in work has ended or is released.
             PumiceError: no cleaner answers; whatever the dispatch or the watcher raises.
         """
-        deadline = time.monotonic() + START_S
+        deadline, due = time.monotonic() + START_S, 0.0
         while self._fill() and not self._stop.due:
             if any(cleaner.up for cleaner in self._cleaners):
                 deadline = time.monotonic() + START_S
@@ -123,14 +121,20 @@ class Feed:
                     "free; see `ray status`, make room, then run the same command again."
                 )
             self._wait()
-            self._listen()
-            self._end_stalled()
-            self._dismiss()
-            self._watch(self._total())
+            if not self._pending or time.monotonic() >= due:
+                due = time.monotonic() + POLL_S
+                self._look()
         if self._stop.asked:
             for flight in self._pending.values():
                 self._dispatch.released(flight.task)
             raise Interrupted("The run was told to stop.")
+
+    def _look(self) -> None:
+        """Ask how the cleaners are; twice a second, because that costs as much as there are cleaners."""
+        self._listen()
+        self._end_stalled()
+        self._dismiss()
+        self._watch(self._total())
 
     def _fill(self) -> bool:
         """Hand out attempts, one a cleaner in turn; False when all is done, or all there will be."""
@@ -166,7 +170,10 @@ class Feed:
         if not self._pending:
             time.sleep(POLL_S / 5)
             return
-        ended, _ = ray.wait(list(self._pending), num_returns=1, timeout=POLL_S)
+        refs = list(self._pending)
+        ended, _ = ray.wait(refs, num_returns=1, timeout=POLL_S)
+        if ended:  # all that have, not one a loop: they may be many
+            ended, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         for ref in ended:
             flight = self._pending.pop(ref)
             flight.cleaner.flights.remove(flight)

@@ -1,7 +1,10 @@
 """What Prometheus gets: scraped off a real Ray, and held against what the run said of itself."""
 
 import contextlib
+import json
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from collections import Counter
@@ -10,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import api
-from jobs.config import CleanOptions
 from jobs.demo import make_archive
 from jobs.metrics import COUNTERS, GAUGES, HISTOGRAM
+from jobs.run import RunSummary
 from model.weights import SHIPPED
 from tests.samples import Item, archive, png
 
@@ -75,6 +77,18 @@ def settled(port: int, name: tuple[str, str], value: float) -> tuple[Series, dic
     raise TimeoutError(f"{name} never came to {value}")
 
 
+def cleaned(source: Path, destination: Path, address: str) -> RunSummary:
+    """Run the job in a process of its own: this one may be at another Ray."""
+    code = (
+        "import json, sys; from dataclasses import asdict; from jobs import api\n"
+        "options = api.CleanOptions(address=sys.argv[3], max_attempts=2)\n"
+        "print(json.dumps(asdict(api.clean(*sys.argv[1:3], options))))"
+    )
+    words = [sys.executable, "-c", code, str(source), str(destination), address]
+    told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+    return RunSummary(**json.loads(told.stdout.splitlines()[-1]))
+
+
 @pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
 def test_what_is_scraped_is_what_the_run_says(cluster: tuple[str, int], tmp_path: Path) -> None:
     source, (address, port) = tmp_path / "source", cluster
@@ -82,8 +96,7 @@ def test_what_is_scraped_is_what_the_run_says(cluster: tuple[str, int], tmp_path
     whole = (source / "letters.tar").read_bytes()
     (source / "cut.tar").write_bytes(whole[: len(whole) * 3 // 4])
     (source / "bad.tar").write_bytes(archive("tar", [Item(f"{n}.png", png(n)[:60]) for n in range(10)]))
-    options = CleanOptions(address=address, max_attempts=2)
-    summary = api.clean(str(source), str(tmp_path / "cleaned"), options)
+    summary = cleaned(source, tmp_path / "cleaned", address)
     assert (summary.shards, summary.damaged, len(summary.quarantined)) == (4, 1, 1), summary
 
     series, types = settled(port, ("ray_pumice_attempts_total", "done"), summary.shards)
