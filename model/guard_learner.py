@@ -1,11 +1,12 @@
 """The guard's training: what it learns from a batch, and how.
 
 Nearly all cells are as they should be, so the network starts out believing that, what is wrong counts
-twice, and the focal loss (Lin et al. 2017, arXiv:1708.02002) counts cells the less the surer the network is
+twice. The focal loss (Lin et al. 2017, arXiv:1708.02002) may count cells the less the surer the network is
 right about them: one cell that it is badly wrong about decides over a page.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,11 +21,22 @@ from model.training import Settings
 
 LOG_EVERY, CHECKPOINT_EVERY = 50, 250
 _WRONG = 2.0
-_FOCUS = 2.0
+
+
+@dataclass(frozen=True)
+class GuardSettings(Settings):
+    """How to train; `focus` is the focal loss's exponent, 0 for plain cross-entropy."""
+
+    focus: float = 0.0
 
 
 class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
     """The state of a guard's training."""
+
+    def __init__(self, model: GuardNetwork, config: GuardSettings, device: torch.device) -> None:
+        """Start from a network, which is moved to the device and changed."""
+        super().__init__(model, config, device)
+        self._focus = config.focus
 
     def _inner(self) -> Iterable[nn.Module]:
         return self.model.fine, self.model.middle, self.model.coarse, self.model.down, self.model.up
@@ -39,7 +51,7 @@ class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
         weight = torch.full((), _WRONG, device=self.device)
         scores = scores.float()
         error = F.binary_cross_entropy_with_logits(scores, wrong, reduction="none", pos_weight=weight)
-        missed = (torch.sigmoid(scores.detach()) - wrong).abs() ** _FOCUS
+        missed = (torch.sigmoid(scores.detach()) - wrong).abs() ** self._focus
         return (error * missed * sure).sum() / sure.sum().clamp(min=1)
 
     def save_weights(self, path: Path) -> Path:
@@ -49,7 +61,7 @@ class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
 
 def train_guard(
     data: Batches[GuardBatch],
-    config: Settings,
+    config: GuardSettings,
     out: Path,
     init: Path | None = None,
     progress: Progress | None = None,

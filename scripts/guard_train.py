@@ -1,26 +1,33 @@
-"""`scripts/guard train --data DIR --out DIR`: train the guard's weights from the project's material."""
+"""`scripts/guard train`: train the guard's weights from the project's material; `mix`: average them."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
-from jobs.cli_model import FINE_TUNING_RATE, LEARNING_RATE
 from model.cleaner import Cleaner
-from model.guard_learner import train_guard
-from model.training import Settings
+from model.guard import load_guard, save_guard
+from model.guard_learner import GuardSettings, train_guard
 from model.weights import SHIPPED
 from scripts.guard_pages import training_samples
 
 
-def train(data: Path, held: Sequence[str], out: Path, init: Path | None, steps: int, seed: int) -> Path:
+def train(data: Path, held: Sequence[str], out: Path, init: Path | None, config: GuardSettings) -> Path:
     """Train, anew or from other weights, or go on where an earlier call stopped; the path of the weights."""
     console = Console(highlight=False)
-    samples = training_samples(data, held, Cleaner(SHIPPED), seed)
+    samples = training_samples(data, held, Cleaner(SHIPPED), config.seed)
     return train_guard(
         samples,
-        Settings(steps, seed, FINE_TUNING_RATE if init else LEARNING_RATE),
+        config,
         out,
         init,
-        lambda step, loss: console.print(f"{step}/{steps} loss {loss:.4f}"),
+        lambda step, loss: console.print(f"{step}/{config.steps} loss {loss:.4f}"),
     )
+
+
+def mix(weights: Sequence[Path], out: Path) -> Path:
+    """Write the mean of weights that began from the same ones (Wortsman et al. 2022, arXiv:2203.05482)."""
+    mixed, states = load_guard(weights[0]), [load_guard(path).state_dict() for path in weights]
+    mixed.load_state_dict({name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]})
+    return save_guard(mixed, out)

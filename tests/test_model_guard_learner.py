@@ -2,15 +2,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model.cleaner import Cleaner
-from model.guard import CELL, load_guard
-from model.guard_learner import train_guard
+from model.guard import CELL, GuardNetwork, load_guard, save_guard
+from model.guard_learner import GuardSettings, train_guard
 from model.guard_samples import GuardSamples
 from model.render import render_page
 from model.samples import Patches
-from model.training import Settings
+from model.training import TrainingFault
 from model.weights import SHIPPED
+from scripts.guard_train import mix
 from tests.samples import Inverter
 
 
@@ -49,8 +51,19 @@ def test_what_the_real_cleaner_does_to_clean_pages_is_no_loss() -> None:
 
 @pytest.mark.timeout(120)
 def test_a_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    at_once = train_guard(samples(), Settings(2, 1), tmp_path / "at once")
-    train_guard(samples(), Settings(2, 1), tmp_path / "resumed")
-    again = train_guard(samples(), Settings(2, 1), tmp_path / "resumed")
+    at_once = train_guard(samples(), GuardSettings(2, 1, focus=2), tmp_path / "at once")
+    train_guard(samples(), GuardSettings(2, 1, focus=2), tmp_path / "resumed")
+    again = train_guard(samples(), GuardSettings(2, 1, focus=2), tmp_path / "resumed")
     assert at_once.read_bytes() == again.read_bytes()
     assert load_guard(again).head.bias is not None
+    with pytest.raises(TrainingFault, match="other settings"):
+        train_guard(samples(), GuardSettings(2, 1), tmp_path / "resumed")
+    assert train_guard(samples(), GuardSettings(1, 1), tmp_path / "on", again).is_file()
+
+
+def test_mixed_weights_are_their_mean(tmp_path: Path) -> None:
+    one, other = GuardNetwork(), GuardNetwork()
+    paths = [save_guard(one, tmp_path / "one"), save_guard(other, tmp_path / "other")]
+    mixed = load_guard(mix(paths, tmp_path / "mixed"))
+    wanted = (one.stem.weight + other.stem.weight) / 2
+    assert torch.allclose(mixed.stem.weight, wanted) and not torch.equal(one.stem.weight, other.stem.weight)
