@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.findings import SHOWN, Findings, PageFigure, Spread
@@ -51,7 +51,9 @@ def _words(spread: Spread) -> str:
 def _print_pages(out: Console, title: str, pages: Iterable[PageFigure], count: int) -> None:
     if not count:
         return
-    table = Table("shard", "page", "dirt before", "after", "ink lost", "added", "why", title=title)
+    # On a narrow terminal a name goes on in the next line: one that is cut names nothing.
+    names = (Column(name, overflow="fold") for name in ("shard", "page"))
+    table = Table(*names, "dirt before", "after", "ink lost", "added", "why", title=title)
     for page in pages:
         member = f"{page.member} [{page.page_index}]" if page.page_index else page.member
         table.add_row(
