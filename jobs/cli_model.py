@@ -70,12 +70,10 @@ def train_command(
     seed: Annotated[int, typer.Option(help="All randomness.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
+    config = _config(network, steps, seed, patience, init)
     try:
         known, held = read_pairs(pairs or [], hold_out_ or [])
         data = _patches(known, clean or [], papers or [], seed)
-        shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
-        rate = FINE_TUNING_RATE if init else LEARNING_RATE
-        config = TrainConfig(steps, seed, rate, patience=patience, network=shape)
         with progress_bar("training") as bar:
             task = bar.add_task("", total=steps, facts="")
             weights = train(
@@ -89,6 +87,10 @@ def train_command(
     except (TrainingFault, DeviceError) as error:
         raise PumiceError(str(error)) from error
     save_card(weights, card)
+    _tell(weights, card)
+
+
+def _tell(weights: Path, card: dict[str, Any]) -> None:
     out.print_json(json.dumps(card["scores"]))
     out.print(f"Weights: {weights}, for pumice clean --model", markup=False)
 
@@ -109,6 +111,12 @@ def read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[P
     if patterns and not held:
         raise InputError(f"--hold-out {' '.join(patterns)} matches none of the pairs: check the patterns")
     return known, held
+
+
+def _config(network: NetworkName, steps: int, seed: int, patience: int, init: Path | None) -> TrainConfig:
+    shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
+    rate = FINE_TUNING_RATE if init else LEARNING_RATE
+    return TrainConfig(steps, seed, rate, patience=patience, network=shape)
 
 
 def _patches(known: Sequence[Pair], clean: Sequence[Path], papers: Sequence[Path], seed: int) -> Patches:

@@ -146,12 +146,13 @@ class _Tally:
             bins = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
             self.histograms[name] = self.histograms.get(name, 0) + np.bincount(bins, minlength=_BINS)
         self.flagged += flagged.num_rows
+        suspected = _most(flagged, pc.max_element_wise(flagged["ink_lost"], flagged["ink_added"]))
         self.to_review = heapq.nlargest(
-            SHOWN, [*self.to_review, *_figures(flagged)], key=lambda page: page.by_suspicion
+            SHOWN, [*self.to_review, *_figures(suspected)], key=lambda page: page.by_suspicion
         )
-        self.worst = heapq.nlargest(
-            SHOWN, [*self.worst, *_figures(_dirtiest(table))], key=lambda page: page.by_dirt
-        )
+        measured = table.filter(pc.is_valid(table["dirt_after"]))
+        dirtiest = _most(measured, measured["dirt_after"])
+        self.worst = heapq.nlargest(SHOWN, [*self.worst, *_figures(dirtiest)], key=lambda page: page.by_dirt)
 
     def _count_shards(self, shards: pa.ChunkedArray) -> None:
         for run in pc.run_end_encode(shards.combine_chunks()).values.to_pylist():
@@ -174,9 +175,10 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return {one["values"]: one["counts"] for one in found}
 
 
-def _dirtiest(table: pa.Table) -> pa.Table:
-    measured = table.filter(pc.is_valid(table["dirt_after"]))
-    return measured.take(pc.select_k_unstable(measured, SHOWN, sort_keys=[("dirt_after", "descending")]))
+def _most(table: pa.Table, figure: pa.ChunkedArray) -> pa.Table:
+    """The few rows with the largest figures: only those become Python's objects."""
+    ranked = pa.table({"figure": pc.fill_null(figure, 0)})
+    return table.take(pc.select_k_unstable(ranked, SHOWN, sort_keys=[("figure", "descending")]))
 
 
 def _figures(table: pa.Table) -> Iterator[PageFigure]:

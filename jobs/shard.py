@@ -17,7 +17,7 @@ from jobs.meter import Meter, open_metered
 from jobs.pipeline import Bench
 from jobs.plan import Shard, Task
 from jobs.records import Claim, Commit, rows_key
-from jobs.report import Status, write_parquet
+from jobs.report import write_parquet
 from jobs.rewrite import Rewriter
 from jobs.spool import spool, spooling
 from jobs.staging import copy, discarding, staging
@@ -79,7 +79,7 @@ class _Result:
 
     staged: tuple[Staged, ...]
     members: int
-    pages: Counter[Status]
+    pages: Counter[str]
     pixels: int
     damaged: str | None
 
@@ -102,18 +102,19 @@ def _stage(task: Task, claim: Claim, shop: Workshop, meter: Meter) -> _Result:
             write_parquet(blocks, report, task.run_id, recipe, shop.device, task.number)
             report.seek(0)
             copy(report, upload)
-        pages, kinds, pixels = Counter[Status](), Counter[tuple[str, str]](), 0
+        kinds, pixels = Counter[tuple[str, str]](), 0
         for row in rewriter.rows:
-            pages[row.status] += 1
             kinds[row.status, row.error_code or ""] += 1
             pixels += (row.width or 0) * (row.height or 0) if row.status == "cleaned" else 0
-        meter.kinds = kinds
+        meter.kinds, pages = kinds, Counter[str]()
+        for (status, _), count in kinds.items():
+            pages[status] += count
         if damaged is None:
             _check_failures(pages, shop.max_failed)
         return _Result(tuple(staged), rewriter.members, pages, pixels, damaged)
 
 
-def _check_failures(pages: Counter[Status], max_failed: float) -> None:
+def _check_failures(pages: Counter[str], max_failed: float) -> None:
     failed, total = pages["failed"], pages.total()
     if failed >= MANY and failed > max_failed * total:
         raise TooManyFailed(

@@ -81,7 +81,8 @@ def cleaned(source: Path, destination: Path, address: str) -> RunSummary:
     """Run the job in a process of its own: this one may be at another Ray."""
     code = (
         "import json, sys; from dataclasses import asdict; from jobs import api\n"
-        "options = api.CleanOptions(address=sys.argv[3], max_attempts=2)\n"
+        "from jobs.config import CleanOptions\n"
+        "options = CleanOptions(address=sys.argv[3], max_attempts=2)\n"
         "print(json.dumps(asdict(api.clean(*sys.argv[1:3], options))))"
     )
     words = [sys.executable, "-c", code, str(source), str(destination), address]
