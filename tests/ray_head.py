@@ -16,6 +16,7 @@ import requests
 from tests.processes import descendants
 
 TOKEN = "0123456789abcdef" * 4
+CPUS = 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def _command(ports: list[int], home: str) -> list[str]:
     port, dashboard, client, agent = ports
     return [
         str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}",
-        "--num-cpus=2", "--num-gpus=0", f"--object-store-memory={80 * 2**20}", f"--temp-dir={home}",
+        f"--num-cpus={CPUS}", "--num-gpus=0", f"--object-store-memory={80 * 2**20}", f"--temp-dir={home}",
         "--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}",
         f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from jobs.runs import last_runs
 from jobs.store import LEDGER
 from model.weights import SHIPPED, fingerprint
 from tests.processes import signal_workers
-from tests.ray_head import TOKEN, Head, serve_head
+from tests.ray_head import CPUS, TOKEN, Head, serve_head
 from tests.s3_server import S3Server
 from tests.samples import digests
 
@@ -132,7 +132,8 @@ def test_two_who_submit_at_once_share_a_job_that_outlives_them_and_stops_when_it
     words = ("submit", str(long_archive), str(destination), "--cluster", head.url)
     racers = [start(*words, "--follow") for _ in range(2)]
     wait_for(lambda: list(destination.glob(f"{LEDGER}/claims/*/*/a*.json")))
-    signal_workers(head.pid, signal.SIGSTOP)  # so that it is still at work when it is stopped
+    # Both cleaners, or the one that began late does all that is left before the job is told to stop.
+    wait_for(lambda: len(signal_workers(head.pid, signal.SIGSTOP)) == CPUS)
     for racer in racers:
         racer.send_signal(signal.SIGINT)
     told = [racer.communicate(timeout=60)[0] for racer in racers]

@@ -11,7 +11,10 @@ pumice.say = (text) => {
 (() => {
   const { list, viewer, decisions, transfer, charts, page, find } = pumice;
 
+  let waiting = 0;
+
   function refresh() {
+    clearTimeout(waiting);
     list.show(pumice.filter.apply());
     const all = list.size() === pumice.report.listed;
     find("count").textContent = `${pumice.number(list.size())}${all ? "" : ` of ${pumice.number(pumice.count)}`} pages`;
@@ -24,6 +27,12 @@ pumice.say = (text) => {
     refresh();
     find("list").focus();
   };
+
+  /* At once, as all that keys do: the next key must not decide about a page of the old list. */
+  function clear() {
+    find("filters").reset();
+    refresh();
+  }
 
   function look(row, next) {
     page.show(row);
@@ -75,7 +84,7 @@ pumice.say = (text) => {
     [["m"], "marks of what was lost and added, on and off", () => viewer.toggleMarks()],
     [["."], "zoom to the next mark", () => viewer.nextMark()],
     [["/"], "search", () => find("search").focus()],
-    [["x"], "clear all filters", () => find("filters").reset()],
+    [["x"], "clear all filters", clear],
     [["c"], "charts", () => charts.toggle()],
     [["e"], "export JSON", () => transfer.json()],
     [["E"], "export CSV", () => transfer.csv()],
@@ -91,6 +100,7 @@ pumice.say = (text) => {
       if (event.key === "Escape" || (event.key === "Enter" && event.target.id !== "file")) {
         event.preventDefault();
         event.target.blur();
+        if (event.target.form === find("filters")) refresh();
         find("list").focus();
       }
       return;
@@ -126,17 +136,15 @@ pumice.say = (text) => {
 
   function wire() {
     document.addEventListener("keydown", onKey);
-    let waiting = 0;
     find("filters").addEventListener("input", () => {
       clearTimeout(waiting);
       waiting = setTimeout(refresh, 80);
     });
-    find("filters").addEventListener("reset", () => setTimeout(refresh));
     find("filters").addEventListener("submit", (event) => event.preventDefault());
     const clicks = {
       accept: () => decide(pumice.ACCEPT), reject: () => decide(pumice.REJECT), "do-charts": charts.toggle,
       "do-json": transfer.json, "do-csv": transfer.csv, "do-import": () => find("file").click(),
-      "do-keys": () => find("keys").showModal(), "do-marks": viewer.toggleMarks, "do-mark": viewer.nextMark,
+      clear, "do-keys": () => find("keys").showModal(), "do-marks": viewer.toggleMarks, "do-mark": viewer.nextMark,
       "zoom-in": () => viewer.zoom(1.25), "zoom-out": () => viewer.zoom(0.8), "zoom-fit": viewer.reset,
     };
     for (const [id, does] of Object.entries(clicks)) find(id).addEventListener("click", () => does());
