@@ -84,7 +84,7 @@ def exhibit(studio: Studio) -> Exhibit:
     results = {
         "noisy": noisy,
         "article's autoencoder": as_images(shown(model, as_light(noisy))),
-        "median filter, 3 × 3": np.stack([cv2.medianBlur(image, 3) for image in noisy]),
+        "median filter, 3 by 3": np.stack([cv2.medianBlur(image, 3) for image in noisy]),
         "non-local means": _non_local_means(clean, noisy),
         "cleaner's network": _cleaned(_train_cleaner(studio), noisy),
     }
