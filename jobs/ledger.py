@@ -88,7 +88,11 @@ class Ledger(CommitLog):
         return found
 
     def claim(self, claim: Claim) -> bool:
-        """Take an attempt; False if somebody has it. Raises StoreError."""
+        """Take an attempt; False if somebody has it or has done it. Raises StoreError."""
+        # A commit's claims are gone, so without a look a run would do again all that another one, which
+        # it joined, did since it planned. Between look and claim nothing is lost but work: see `commit`.
+        if self._store.stat(done_key(claim.shard, claim.number)):
+            return False
         # The nonce tells this very call from another one of the same run, should its answer get lost.
         return self._store.create(claim.key, _body(claim, nonce=uuid.uuid4().hex))
 

@@ -229,11 +229,28 @@ def test_a_zombie_loses_and_harms_nothing(place: Store) -> None:
     assert_settled(place, b"alive", 1)
 
 
-def test_a_zombie_that_wakes_after_the_settling_leaves_nothing_staged(place: Store) -> None:
+def test_what_is_done_is_not_claimed(place: Store) -> None:
+    commit = ready(place, ONE, b"clean")
+    assert Ledger(place).commit(commit)
+    Ledger(place).publish(commit)
+    late = replace(ONE, run_id="guest")
+    assert not Ledger(place).claim(late)
+    assert Ledger(place).claim(replace(late, number=2))
+
+
+def test_a_zombie_that_wakes_after_the_settling_leaves_nothing_staged(
+    place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zombie = replace(ONE, run_id="zombie")
-    alive = ready(place, replace(ONE, attempt=2, run_id="run-2"), b"alive")
-    assert Ledger(place).commit(alive)
-    Ledger(place).publish(alive)
+
+    def look(key: str) -> None:
+        """It looks whether the shard is done, sleeps, and claims only after another one did it all."""
+        monkeypatch.undo()
+        alive = ready(place, replace(ONE, attempt=2, run_id="run-2"), b"alive")
+        assert Ledger(place).commit(alive)
+        Ledger(place).publish(alive)
+
+    monkeypatch.setattr(place, "stat", look)
     late = ready(place, zombie, b"zombie")
     assert not Ledger(place).commit(late)
     for staged in late.staged:

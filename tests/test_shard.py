@@ -193,6 +193,19 @@ def test_an_attempt_that_somebody_has_is_left_to_them(source: LocalStore, destin
     assert (cleaner.calls, everything(destination)) == (0, [])
 
 
+def test_what_another_run_did_since_the_planning_is_not_done_again(
+    source: LocalStore, destination: LocalStore
+) -> None:
+    fill(source, {"a.tar": archive("tar", FOUR)})
+    task = task_of(the_shard(source))
+    with workshop(source, destination) as other:
+        assert clean_shard(task_of(the_shard(source), run_id="other"), other)
+    cleaner = Inverter()
+    with workshop(source, destination, cleaner) as shop:
+        assert clean_shard(task, shop) is None
+    assert cleaner.calls == 0 and Ledger(destination).claims() == {}
+
+
 def test_a_lost_race_leaves_the_winner_alone(source: LocalStore, destination: LocalStore) -> None:
     fill(source, {"a.tar": archive("tar", FOUR)})
     shard = the_shard(source)
