@@ -19,7 +19,7 @@ from jobs.errors import InputError, PumiceError
 from model.autoencoder import AutoencoderConfig
 from model.baseline import ArticleConfig
 from model.cleaner import Cleaner, DeviceError
-from model.data import hold_out, load_clean_pages, load_images, load_pairs, render_pages
+from model.data import hold_out, load_clean_pages, load_pairs, render_pages
 from model.evaluate import PairScore, by_pattern, score_clean, score_pairs
 from model.images import DataFault
 from model.learner import TrainConfig, TrainingFault
@@ -51,9 +51,6 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def train_command(
     pairs: Annotated[list[Path] | None, typer.Option(help="Folder with noisy/ and clean/ (or gt/).")] = None,
     clean: Annotated[list[Path] | None, typer.Option(help="Folder of clean images or PDFs.")] = None,
-    papers: Annotated[
-        list[Path] | None, typer.Option(help="Folder of blank sheets, to print the pairs' text on.")
-    ] = None,
     hold_out_: Annotated[
         list[str] | None,
         typer.Option("--hold-out", help="Pairs never trained on, by folder/name: '*/*Noisew*'."),
@@ -73,14 +70,14 @@ def train_command(
     config = _config(network, steps, seed, patience, init)
     try:
         known, held = read_pairs(pairs or [], hold_out_ or [])
-        data = _patches(known, clean or [], papers or [], seed)
+        data = _patches(known, clean or [], seed)
         with progress_bar("training") as bar:
             task = bar.add_task("", total=steps, facts="")
             weights = train(
                 data, config, to, init, held,
                 lambda step, loss: bar.update(task, completed=step, facts=f"loss {loss:.4f}"),
             )  # fmt: skip
-        card = _card(weights, config, [*(pairs or []), *(clean or []), *(papers or [])], init)
+        card = _card(weights, config, [*(pairs or []), *(clean or [])], init)
         card["scores"] = _scores(Cleaner(weights), held, hold_out_ or [])
     except (DataFault, WeightsError) as error:
         raise InputError(str(error)) from error
@@ -119,13 +116,10 @@ def _config(network: NetworkName, steps: int, seed: int, patience: int, init: Pa
     return TrainConfig(steps, seed, rate, patience=patience, network=shape)
 
 
-def _patches(known: Sequence[Pair], clean: Sequence[Path], papers: Sequence[Path], seed: int) -> Patches:
-    if papers and not known:
-        raise InputError("--papers needs --pairs, whose text is printed on them")
+def _patches(known: Sequence[Pair], clean: Sequence[Path], seed: int) -> Patches:
     rng = np.random.default_rng(seed)
     pages = [page for folder in clean for page in load_clean_pages(folder, rng, CLEAN_PAGES)]
-    sheets = [sheet for folder in papers for sheet in load_images(folder)]
-    return Patches(known, pages + render_pages(rng, RENDERED_PAGES), seed, papers=sheets)
+    return Patches(known, pages + render_pages(rng, RENDERED_PAGES), seed)
 
 
 def _card(weights: Path, config: TrainConfig, folders: Sequence[Path], init: Path | None) -> dict[str, Any]:

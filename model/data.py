@@ -53,14 +53,6 @@ def load_clean_pages(folder: Path, rng: Generator, limit: int) -> list[Page]:
     return [pdf_page(p, rng) if p.suffix.lower() == ".pdf" else read_page(p) for p in chosen]
 
 
-def load_images(folder: Path) -> list[Page]:
-    """All images of a folder, in name order; raises DataFault if there are none, or one can't be read."""
-    paths = _files(folder.rglob("*"), IMAGES)
-    if not paths:
-        raise DataFault(f"{folder} holds no images")
-    return [read_page(path) for path in paths]
-
-
 def pdf_page(path: Path, rng: Generator) -> Page:
     """A page of a PDF drawn at 90 to 350 dpi; raises DataFault."""
     try:

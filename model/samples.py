@@ -21,7 +21,6 @@ from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, shine_throug
 
 COLOUR_SHARE = 0.3
 _BITONAL = 0.08
-_BLANK = 0.4  # of other papers, where there are blank sheets
 _PAIRS = {"as they are": 0.47, "on other paper": 0.28}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = {False: 0.75, True: 0.2}
@@ -62,14 +61,12 @@ class Patches:
         pages: clean ones, to damage.
         seed: all randomness.
         spared: the share of samples of clean pages that get no damage at all.
-        papers: blank sheets to print on, besides those of the pairs.
     """
 
     pairs: Sequence[Pair]
     pages: Sequence[Page]
     seed: int
     spared: float = 0.6
-    papers: Sequence[Page] = ()
     _sheets: list[list[Sheet]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,9 +116,7 @@ class Patches:
     def _on_other_paper(self, rng: Generator, size: int, colour: bool) -> _Sample:
         """The strokes of a pair or of a clean page on the paper of another pair."""
         sheet = self._sheet(rng, colour)
-        papers: Sequence[Page] = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
-        if self.papers and rng.random() < _BLANK:
-            papers = self.papers
+        papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
         light = draw_paper(rng, papers, size, colour)
         if rng.random() < 0.3:
             light = _marked(rng, light)

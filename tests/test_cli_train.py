@@ -60,20 +60,6 @@ def test_the_articles_network_is_trained_alike(
     assert isinstance(load_weights(tmp_path / "out" / "weights.safetensors"), ArticleNetwork)
 
 
-def test_blank_sheets_change_what_is_learnt(
-    tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sheets").mkdir()
-    Image.fromarray(np.full((300, 300), 180, np.uint8)).save(tmp_path / "sheets" / "one.png")
-    run(monkeypatch, "--pairs", pairs, "--out", tmp_path / "without")
-    run(monkeypatch, "--pairs", pairs, "--papers", tmp_path / "sheets", "--out", tmp_path / "with")
-    card, other = (tmp_path / name / "weights.json" for name in ("with", "without"))
-    assert "sheets" in json.loads(card.read_text())["data"]
-    assert json.loads(card.read_text())["sha256"] != json.loads(other.read_text())["sha256"]
-    with pytest.raises(InputError, match="--papers needs --pairs"):
-        run(monkeypatch, "--papers", tmp_path / "sheets", "--out", tmp_path / "alone")
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -82,7 +68,6 @@ def test_blank_sheets_change_what_is_learnt(
         (("--init", "nowhere.safetensors"), "can't read weights nowhere.safetensors"),
         (("--clean", "nowhere"), "nowhere holds no images and no PDFs"),
         (("--pairs", "nowhere"), "nowhere is no folder"),
-        (("--papers", "nowhere"), "nowhere holds no images"),
     ],
 )
 def test_refusals(

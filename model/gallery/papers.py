@@ -1,4 +1,6 @@
-"""Papers and stains that never were: a variational autoencoder of real paper, to train the cleaner with.
+"""Papers and stains that never were: a variational autoencoder of real paper.
+
+The cleaner was trained on such papers, too, and was no better for it: model/README.md says how it was tried.
 
 Papers come from pairs, taken apart (`model.papers`). A patch of 256 pixels a side is learnt at a quarter of
 its size, which keeps shades, folds and stains; the grain that this loses is measured, and given back to what
@@ -9,13 +11,11 @@ is drawn. The likelihood is a normal one whose variance is the best there is for
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
-from PIL import Image
 from torch import Tensor, nn
 
 from model.gallery.garments import Images, fingerprint
@@ -38,9 +38,6 @@ _PIXELS = SIDE * SIDE
 _TONE, _CONTRAST = 0.85, 4.0
 """Paper is light and of low contrast: about 0 and 1 is what networks learn from best."""
 _SHOWN, _MEASURED, _KNOWN = 8, 100, 1000
-_SHEETS, _SHEET_SIDE = 200, 512
-SHEETS = "sheets"
-"""Folder of the drawn papers, for `pumice train --papers`."""
 
 
 class PaperSource(System):
@@ -159,13 +156,11 @@ def exhibit(studio: Studio) -> Exhibit:
     rng = np.random.default_rng((studio.seed, 4))
     drawings = np.stack([as_images(p[None])[0] for p in sample_papers(model, rng, _MEASURED, PATCH)])
     neighbours, distances = nearest(small(drawings), small(known))
-    _write_sheets(studio.out / "papers" / SHEETS, model, rng, studio.steps(_SHEETS))
     restored = as_images(shown(model, as_light(small(known[:_SHOWN]))))
     return Exhibit(
         "Paper that never was",
         f"A variational autoencoder with {LATENTS} latents of patches from {len(papers)} sheets of real "
-        f"paper, Adam, {STEPS:,} batches of {BATCH}; {_SHEETS} drawn sheets lie in papers/{SHEETS}, for "
-        "`pumice train --papers`.",
+        f"paper, Adam, {STEPS:,} batches of {BATCH}.",
         [
             ("RMSE of patches at a quarter of their size, 0–1", f"{_error(model, known):.4f}"),
             ("grain beyond that, standard deviation, 0–1", f"{float(model.grain):.4f}"),
@@ -182,12 +177,6 @@ def exhibit(studio: Studio) -> Exhibit:
             ])),
         ],
     )  # fmt: skip
-
-
-def _write_sheets(folder: Path, model: PaperSource, rng: Generator, count: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, sheet in enumerate(sample_papers(model, rng, count, _SHEET_SIDE)):
-        Image.fromarray(as_images(sheet[None])[0]).save(folder / f"{number:03}.png")
 
 
 def _taught(studio: Studio, source: PaperPatches) -> PaperSource:
