@@ -142,6 +142,16 @@ def handed(notes: list[Seen], node: "cluster_utils.Node") -> set[str]:
     return {one.shard for one in notes if one.node == node.node_id and one.shard}
 
 
+def one_of_two_at_work(
+    machines: Machines, source: str, destination: str, *options: str
+) -> "tuple[cluster_utils.Node, set[str]]":
+    """One of two machines with a GPU that both have all that they take at once; what that one has."""
+    stays, other = machines.add(cpus=1, gpus=1), machines.add(cpus=1, gpus=1)
+    machines.clean(source, destination, "--device", "cuda", *options)
+    notes = machines.until(lambda notes: busy(stays, 2)(notes) and busy(other, 2)(notes))
+    return other, handed(notes, other)
+
+
 def is_whole(destination: str, undisturbed: dict[str, str]) -> None:
     assert digests(open_store(destination)) == undisturbed
     assert api.verify(destination).problems == ()
@@ -203,10 +213,7 @@ def test_a_run_that_finds_no_machine_begins_when_one_comes(
 def test_what_a_killed_machine_had_in_work_is_done_by_the_others(
     machines: Machines, source: str, undisturbed: dict[str, str], s3_url: str
 ) -> None:
-    stays, dies = machines.add(cpus=1, gpus=1), machines.add(cpus=1, gpus=1)
-    machines.clean(source, s3_url, "--device", "cuda")
-    notes = machines.until(lambda notes: busy(stays, 2)(notes) and busy(dies, 2)(notes))
-    held = handed(notes, dies)
+    dies, held = one_of_two_at_work(machines, source, s3_url)
     machines.kill(dies)
     machines.go()
     assert machines.ended()[0] == 0
@@ -218,10 +225,7 @@ def test_what_a_killed_machine_had_in_work_is_done_by_the_others(
 def test_a_machine_that_is_drained_ends_what_it_has_and_gets_nothing_more(
     machines: Machines, source: str, undisturbed: dict[str, str], s3_url: str
 ) -> None:
-    stays, leaves = machines.add(cpus=1, gpus=1), machines.add(cpus=1, gpus=1)
-    machines.clean(source, s3_url, "--device", "cuda")
-    notes = machines.until(lambda notes: busy(stays, 2)(notes) and busy(leaves, 2)(notes))
-    held = handed(notes, leaves)
+    leaves, held = one_of_two_at_work(machines, source, s3_url)
     machines.drain(leaves)
     machines.go()
     assert machines.ended()[0] == 0
@@ -234,10 +238,7 @@ def test_a_machine_that_is_drained_ends_what_it_has_and_gets_nothing_more(
 def test_what_a_machine_had_in_work_when_it_was_taken_away_is_not_held_against_it(
     machines: Machines, source: str, undisturbed: dict[str, str], s3_url: str
 ) -> None:
-    stays, goes = machines.add(cpus=1, gpus=1), machines.add(cpus=1, gpus=1)
-    machines.clean(source, s3_url, "--device", "cuda", "--max-attempts", "1")
-    notes = machines.until(lambda notes: busy(stays, 2)(notes) and busy(goes, 2)(notes))
-    held = handed(notes, goes)
+    goes, held = one_of_two_at_work(machines, source, s3_url, "--max-attempts", "1")
     machines.drain(goes)
     machines.kill(goes)
     machines.go()
