@@ -12,7 +12,7 @@ paper, and a per-pixel correction for what no gain can mend.
 Where the cost lies decided the shape: strokes need several layers of the detail branch, which sees
 most of the cells, so the context begins below it. Widths are multiples of 32, which matrix
 units are filled by. Blocks end in their ReLU, so that convolution, shortcut and ReLU run as one pass over
-memory (`model.forward`).
+memory (`model.convolve`).
 
 One set of weights serves grey and colour: a grey page runs through the colour network's weights folded over
 the three channels, which gives the same numbers as three equal channels at a third of the input's cost.
@@ -24,6 +24,8 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from model.convolve import convolve
 
 CHANNELS = 3
 MAX_LEVELS = 7
@@ -90,8 +92,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, h, w) in and out."""
-        out: Tensor = F.relu(x + self.second(F.relu(self.first(x))))
-        return out
+        return convolve(self.second, convolve(self.first, x, relu=True), relu=True, shortcut=x)
 
 
 class Autoencoder(nn.Module):

@@ -43,7 +43,7 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _fast_dtype(device: torch.device) -> torch.dtype:
+def fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it, else float32; the residual needs no more than 8 bits."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
@@ -62,7 +62,7 @@ class Cleaner:
             DeviceError: see `pick_device`.
         """
         self.device = pick_device(device)
-        self.dtype = _fast_dtype(self.device)
+        self.dtype = fast_dtype(self.device)
         model = load_weights(weights)
         self.stride, self.reach = model.config.stride, model.config.reach
         self._network = for_pages(model, self.device, self.dtype)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.cells import cells_of
+from model.cleaner import fast_dtype
 from model.condition import Grey
 from model.guard import CELL, STRIDE, load_guard, strokes_changed
 from model.measures import ssim
@@ -83,7 +85,9 @@ class Guard:
     def __init__(self, device: torch.device | None = None) -> None:
         """Load the shipped weights; on the CPU if no device is given."""
         self._device = device or torch.device("cpu")
-        self._network = load_guard(SHIPPED).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._dtype = fast_dtype(self._device)
+        network = load_guard(SHIPPED).to(self._device, self._dtype)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compare(self, scan: Grey, cleaned: Grey) -> Comparison:
         """Compare a cleaned page with its scan.
@@ -103,10 +107,11 @@ class Guard:
         """(2, h, w): how surely each cell lost ink, and got some."""
         height, width = scan.shape
         border = (0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_REPLICATE)
-        pages = np.stack([cv2.copyMakeBorder(page, *border) for page in (scan, cleaned)])
-        ink = torch.from_numpy(pages)[None].to(self._device).float().div(255)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16):
-            scores = self._network(ink.contiguous(memory_format=torch.channels_last))
+        pages = np.stack([cv2.copyMakeBorder(page, *border)[..., None] for page in (scan, cleaned)])
+        cells = cells_of(torch.from_numpy(pages).to(self._device), 0, pages.shape[1] // CELL, CELL)
+        # Of both pages' cells one, each of which is one vector in memory.
+        planes = cells.permute(1, 2, 0, 3, 4).flatten(2)[None].permute(0, 3, 1, 2)
+        scores = self._network.of_cells(planes.bitwise_not().to(self._dtype).div_(255))
         chances: NDArray[np.float32] = torch.sigmoid(scores[0].float()).cpu().numpy()
         return chances
 

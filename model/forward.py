@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.autoencoder import CHANNELS, Autoencoder, Block, grey_head, grey_stem
 from model.cells import cells_of, cleaned_cells, pad, rows_of
+from model.convolve import convolve
 
 CELLS = 1 << 17
 """A strip's size on a CPU, in cells of its level. Smaller strips spend more on halos and calls, larger ones
@@ -105,7 +106,7 @@ class PageNetwork:
         down = result if last else self._map("input", level + 1, count, height // 2, width // 2)
         for strip in self._strips(height, width, _BLOCK_HALO + (_STEM_HALO if first else 0)):
             h = self._stem(self._contexts, x, strip, cell) if first else x[:, :, strip.low : strip.high]
-            part = strip.inner(_block(self._encoder[level], h))
+            part = strip.inner(self._encoder[level](h))
             result[:, :, strip.top : strip.bottom] = part
             if not last:
                 down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[level](part)
@@ -116,7 +117,7 @@ class PageNetwork:
         result = self._map("decoded", level, skip.shape[0], *skip.shape[2:])
         for strip in self._strips(skip.shape[2], skip.shape[3], _BLOCK_HALO):
             h = self._up(level + 1, x, strip).add_(skip[:, :, strip.low : strip.high])
-            result[:, :, strip.top : strip.bottom] = strip.inner(_block(self._decoder[level], h))
+            result[:, :, strip.top : strip.bottom] = strip.inner(self._decoder[level](h))
         return result
 
     def _up(self, level: int, x: Tensor, strip: _Strip) -> Tensor:
@@ -132,8 +133,8 @@ class PageNetwork:
                 break  # nothing but padding
             h = self._stem(self._stems, pages, strip, shuffle, self._up(0, x, strip))
             for block in self._detail:
-                h = _block(block, h)
-            heads = strip.inner(_convolve(self._heads[channels], h)).permute(0, 2, 3, 1)
+                h = block(h)
+            heads = strip.inner(convolve(self._heads[channels], h)).permute(0, 2, 3, 1)
             cells = cells_of(pages, strip.top, strip.bottom, shuffle)
             cleaned = cleaned_cells(cells, heads[..., :channels], heads[..., channels:])
             rows = rows_of(cleaned, shuffle)
@@ -157,7 +158,7 @@ class PageNetwork:
         else:  # whole numbers up to 256 are exact in bfloat16
             ink = ink.bitwise_not().to(self._dtype)
         planes = ink.flatten(3).permute(0, 3, 1, 2)
-        return _convolve(stems[pages.shape[-1]], planes, relu=True, shortcut=context)
+        return convolve(stems[pages.shape[-1]], planes, relu=True, shortcut=context)
 
     def _map(self, name: str, level: int, *size: int) -> Tensor:
         """What `name` has at this level, for (N, H, W); whatever the last page left in it."""
@@ -203,29 +204,3 @@ def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
     layer.load_state_dict({"weight": weight, "bias": bias})
     return layer
-
-
-def _block(block: Block, x: Tensor) -> Tensor:
-    """`Block.forward` in two passes."""
-    return _convolve(block.second, _convolve(block.first, x, relu=True), relu=True, shortcut=x)
-
-
-def _convolve(layer: nn.Conv2d, x: Tensor, relu: bool = False, shortcut: Tensor | None = None) -> Tensor:
-    """A 3x3 convolution, plus the shortcut, through the ReLU.
-
-    oneDNN does all of it while a result is still in registers; `torch.compile` uses the same operators.
-    """
-    if x.device.type == "cpu" and torch._C._has_mkldnn:
-        rest = (layer.weight, layer.bias, (1, 1), (1, 1), (1, 1), 1)
-        then = "relu" if relu else "none"
-        fused: Tensor
-        if shortcut is None:
-            fused = torch.ops.mkldnn._convolution_pointwise(x, *rest, then, [], "")
-        else:
-            binary = torch.ops.mkldnn._convolution_pointwise.binary
-            fused = binary(x, shortcut, *rest, "add", 1.0, then if relu else None, [], "")
-        return fused
-    out: Tensor = layer(x)
-    if shortcut is not None:
-        out += shortcut
-    return out.relu_() if relu else out

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.autoencoder import Block
 from model.condition import Grey
+from model.convolve import convolve
 from model.weights import WeightsError, load_module, save_module
 
 ARCHITECTURE = "pumice-guard-1"
@@ -55,8 +56,11 @@ class GuardNetwork(nn.Module):
         Returns:
             (N, 2, H / CELL, W / CELL): log odds that a cell has lost ink, and that ink was added.
         """
-        fine = F.relu(self.stem(F.pixel_unshuffle(1 - pages, CELL)))
-        fine = self.fine[0](fine)
+        return self.of_cells(F.pixel_unshuffle(1 - pages, CELL))
+
+    def of_cells(self, ink: Tensor) -> Tensor:
+        """The same for (N, 2 * CELL ** 2, H / CELL, W / CELL), how dark the pixels of each cell are, 0..1."""
+        fine = self.fine[0](convolve(self.stem, ink, relu=True))
         middle = self.middle[0](self.down[0](fine))
         coarse = self.coarse(self.down[1](middle))
         middle = self.middle[1](middle + self.up[1](coarse))
@@ -87,14 +91,18 @@ def strokes_changed(scan: Grey, cleaned: Grey) -> NDArray[np.bool_]:
         (2, h, w), h and w the cells that STRIDE makes of the page: whether a cell has a pixel whose strokes
         are clearly less dark than before, and clearly darker.
     """
-    before, after = (strokes(page).astype(np.int16) for page in (scan, cleaned))
-    return np.stack([_any_in_cell(less > _CLEARLY) for less in (before - after, after - before)])
+    before, after = strokes(scan), strokes(cleaned)
+    return np.stack([_cells_above(before, after), _cells_above(after, before)])
 
 
-def _any_in_cell(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    height, width = mask.shape
-    whole = np.pad(mask, ((0, -height % STRIDE), (0, -width % STRIDE)))
-    return np.asarray(whole.reshape(whole.shape[0] // CELL, CELL, -1, CELL).any((1, 3)))
+def _cells_above(page: Grey, other: Grey) -> NDArray[np.bool_]:
+    """The cells that have a pixel clearly above the other's."""
+    difference = cv2.subtract(page, other)  # no less than 0
+    clear = cv2.threshold(difference, _CLEARLY, 255, cv2.THRESH_BINARY)[1]
+    height, width = clear.shape
+    whole = cv2.copyMakeBorder(clear, 0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_CONSTANT, value=0)
+    size = (whole.shape[1] // CELL, whole.shape[0] // CELL)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA) > 0)  # 255 / CELL ** 2 is above 0
 
 
 def save_guard(network: GuardNetwork, path: Path) -> Path:

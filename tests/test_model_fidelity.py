@@ -3,7 +3,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from model import fidelity
 from model.condition import Grey, at_scale
 from model.faults import FAULTS, Fault, plant
 from model.fidelity import Guard
@@ -150,3 +152,14 @@ def test_what_is_no_text_is_recognised() -> None:
     map_ = tints[areas]
     assert kind_of(map_) == "colour_plate"
     assert unlike_text(map_.astype(np.uint16) * 257, *at_scale(map_, (DPI, DPI))) == "colour_plate"
+
+
+def test_the_guard_judges_as_it_was_taught(guard: Guard) -> None:
+    """On whole numbers as cells, its convolutions in one pass, it says what it said in training."""
+    scan, cleaned = grey_paper(text(2)), text(3)
+    pages = torch.from_numpy(np.stack([scan, cleaned]))[None] / 255
+    with torch.no_grad():
+        expected = torch.sigmoid(load_guard(fidelity.SHIPPED)(pages))[0].numpy()
+    changed = strokes_changed(scan, cleaned)
+    assert changed.any((1, 2)).all()
+    assert np.abs(guard.compare(scan, cleaned).cells - expected * changed).max() < 0.03
