@@ -57,6 +57,16 @@ def wrinkles(rng: Generator, height: int, width: int, feature: float) -> Plane:
     return np.asarray(np.clip(lit / (2.5 * float(lit.std()) + 1e-6), -1, 1), np.float32)
 
 
+def weave(rng: Generator, height: int, width: int, thread: float) -> Plane:
+    """Cloth of threads about `thread` pixels wide (H, W), -1..1: waves across one another, worn unevenly."""
+    turn = rng.uniform(0, np.pi)
+    bend = 2 * thread * fractal_noise(rng, height, width, 20 * thread, 2)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    along, across = x * np.cos(turn) + y * np.sin(turn) + bend, y * np.cos(turn) - x * np.sin(turn) + bend
+    threads = np.sin(along * np.pi / thread) * np.sin(across * np.pi / thread)
+    return np.asarray(threads * (0.4 + 0.6 * smooth_noise(rng, height, width, 12 * thread)), np.float32)
+
+
 def wobbly_disc(rng: Generator, height: int, width: int, radius: float) -> Plane:
     """Distance (H, W) in pixels from the outline of a roughly round stain, negative inside."""
     centre_y, centre_x = rng.uniform(-0.1, 1.1) * height, rng.uniform(-0.1, 1.1) * width

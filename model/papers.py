@@ -16,7 +16,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model.page import Page, as_grey, crop, is_bitonal
-from model.paper import Plane
+from model.paper import Plane, fractal_noise, grain, weave, wrinkles
 
 _WHITE = 250
 _SCALES = (1, 4, 16, 64)
@@ -134,6 +134,23 @@ def draw_paper(rng: Generator, papers: Sequence[Page], size: int, colour: bool) 
     if rng.random() < 0.35:
         light *= _relief(_patch_of_paper(rng, papers, size, colour), rng.uniform(0.4, 1.2))
     return np.asarray(np.clip(light * rng.uniform(0.85, 1.08), 0.02, 1), np.float32)
+
+
+def draw_cover(rng: Generator, size: int, colour: bool) -> Plane:
+    """A patch of a book's cover as light, like `draw_paper`'s: hide, cloth or board, darker than paper."""
+    kind = rng.random()
+    if kind < 0.5:  # noqa: PLR2004
+        relief = wrinkles(rng, size, size, rng.uniform(5, 40))
+    elif kind < 0.8:  # noqa: PLR2004
+        relief = weave(rng, size, size, rng.uniform(1.5, 6))
+    else:
+        relief = 0.5 * fractal_noise(rng, size, size, rng.uniform(3, 30), 5)
+    shade = 1 + 0.2 * fractal_noise(rng, size, size, size * rng.uniform(0.5, 2))
+    light = rng.uniform(0.25, 0.85) * shade * (1 + rng.uniform(0.05, 0.3) * relief)
+    light += 0.02 * rng.random() * grain(rng, size, size)
+    if colour:
+        light = light[..., None] * rng.uniform(0.6, 1, 3)
+    return np.asarray(np.clip(light, 0.02, 1), np.float32)
 
 
 def _patch_of_paper(rng: Generator, papers: Sequence[Page], size: int, colour: bool) -> Plane:

@@ -17,10 +17,11 @@ from model.images import DataFault
 from model.loss import Truth
 from model.page import Page, as_grey, crop
 from model.paper import fractal_noise
-from model.papers import Pair, Sheet, draw_paper, lay_on, print_on, shine_through, take_apart
+from model.papers import Pair, Sheet, draw_cover, draw_paper, lay_on, print_on, shine_through, take_apart
 
 COLOUR_SHARE = 0.3
 _BITONAL = 0.08
+_COVERS = 0.1
 _PAIRS = {"as they are": 0.47, "on other paper": 0.28}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = {False: 0.75, True: 0.2}
@@ -117,7 +118,8 @@ class Patches:
         """The strokes of a pair or of a clean page on the paper of another pair."""
         sheet = self._sheet(rng, colour)
         papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
-        light = draw_paper(rng, papers, size, colour)
+        is_cover = rng.random() < _COVERS
+        light = draw_cover(rng, size, colour) if is_cover else draw_paper(rng, papers, size, colour)
         if rng.random() < 0.3:
             light = _marked(rng, light)
         bitonal = sheet.pair.bitonal

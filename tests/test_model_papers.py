@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.page import Page
-from model.papers import Pair, draw_paper, print_on, shine_through, take_apart
+from model.papers import Pair, draw_cover, draw_paper, print_on, shine_through, take_apart
 
 
 def textured(seed: int, colour: bool = False) -> Page:
@@ -88,3 +88,13 @@ def test_the_other_side_shines_through_mirrored_and_weaker() -> None:
         seen = shine_through(np.random.default_rng(seed), light, ink, 1.0)
         assert seen.shape == light.shape and seen.dtype == np.float32
         assert np.allclose(seen[:, :20], 0.8) and (seen[:, 36:] < 0.78).all() and seen.min() > 0.8 * 60 / 255
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_covers_are_dark_rough_and_no_two_alike(colour: bool) -> None:
+    drawn = [draw_cover(np.random.default_rng(seed), 96, colour) for seed in range(8)]
+    assert {light.shape for light in drawn} == {(96, 96, 3) if colour else (96, 96)}
+    assert all(light.min() >= 0.02 and light.max() <= 1 and light.std() > 0.005 for light in drawn)
+    assert 0.1 < float(np.mean([np.median(light) for light in drawn])) < 0.7
+    assert len({light.tobytes() for light in drawn}) == len(drawn)
+    assert np.array_equal(drawn[0], draw_cover(np.random.default_rng(0), 96, colour))
