@@ -1,7 +1,8 @@
 """What may be removed, and what never."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -77,7 +78,10 @@ def test_what_a_commit_names_stays_and_is_published(settled: Store) -> None:
 
 
 def test_overtaken_attempts_and_strange_reports_go(settled: Store) -> None:
-    Ledger(settled).claim(replace(ONE, run_id="late", attempt=9))
+    late = replace(ONE, run_id="late", attempt=9)
+    assert not Ledger(settled).claim(late)
+    # As when the commit came between the look and the claim.
+    settled.put(late.key, json.dumps(asdict(late)).encode())
     settled.put("_pumice/rows/nobody.parquet", b"x")
     settled.put("_pumice/reports/nobody.parquet", b"x")
     settled.put("_pumice/reports/run_date=2026-01-02/part.parquet", b"a compaction's affair")

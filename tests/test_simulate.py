@@ -64,7 +64,7 @@ def test_a_fleet_ten_times_as_large_makes_no_more_requests_a_shard() -> None:
     # As scripts/bench-ledger counts on a real S3 server, for an archive of one part.
     assert {kind: count / SHARDS for kind, count in kinds.items()} == {
         "CompleteMultipartUpload": 2, "CreateMultipartUpload": 2, "DeleteObject": 1, "GetObject": 1,
-        "ListObjectsV2": 2, "PutObject": 3, "UploadPart": 2,
+        "HeadObject": 1, "ListObjectsV2": 2, "PutObject": 3, "UploadPart": 2,
     }  # fmt: skip
     assert small.attempts == small.committed == SHARDS
 
