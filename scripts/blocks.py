@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from model.markdown import replace_block, table
 
 __all__ = [
@@ -41,6 +39,8 @@ class Curve:
 
 def machine() -> str:
     """The machine, in words."""
+    import torch  # noqa: PLC0415 - 170 MiB that would count as its own in a process that measures its memory
+
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}{gpu}"
