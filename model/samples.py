@@ -22,7 +22,7 @@ from model.papers import Pair, Sheet, draw_cover, draw_paper, lay_on, print_on, 
 COLOUR_SHARE = 0.3
 _BITONAL = 0.08
 _COVERS = 0.1
-_PAIRS = {"as they are": 0.47, "on other paper": 0.28}
+_PAIRS = {"as they are": 0.34, "on other paper": 0.2}
 """Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
 _GREY_TRUTHS = {False: 0.75, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
@@ -67,7 +67,7 @@ class Patches:
     pairs: Sequence[Pair]
     pages: Sequence[Page]
     seed: int
-    spared: float = 0.6
+    spared: float = 0.3
     _sheets: list[list[Sheet]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class Patches:
         papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
         is_cover = rng.random() < _COVERS
         light = draw_cover(rng, size, colour) if is_cover else draw_paper(rng, papers, size, colour)
-        if rng.random() < 0.3:
+        if rng.random() < 0.5:
             light = _marked(rng, light)
         bitonal = sheet.pair.bitonal
         if self.pages and not bitonal and rng.random() < 0.25:
@@ -155,7 +155,7 @@ class Patches:
         if kind < self.spared + _BITONAL and not colour:
             return _Sample(*damage_bitonal(page, rng))
         other = self._patch(rng, size, False)
-        return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.1, 1.0))), page)
+        return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.2, 1.0))), page)
 
     def _patch(self, rng: Generator, size: int, colour: bool) -> Page:
         page = self.pages[int(rng.integers(0, len(self.pages)))]
