@@ -1,6 +1,7 @@
 """Places of both kinds, a real S3 server and a real Ray for the session."""
 
 import contextlib
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from jobs.places import open_store
 from jobs.store import Store
 from tests.s3_server import BUCKET, NoServer, S3Server, serve_s3
+
+# A shell's `pytest &` ignores SIGINT, which commands that tests start would inherit: no Ctrl-C reaches them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
