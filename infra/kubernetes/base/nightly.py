@@ -70,6 +70,7 @@ class Kubernetes:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except urllib.error.HTTPError as error:
+            error.close()  # it has a connection of its own
             if method == "POST" and error.code == 409:  # noqa: PLR2004 - a pod before this one made it
                 return {}
             if error.code in (429, 500, 502, 503, 504):
