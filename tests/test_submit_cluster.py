@@ -136,7 +136,7 @@ def test_two_who_submit_at_once_share_a_job_that_outlives_them_and_stops_when_it
     wait_for(lambda: len(signal_workers(head.pid, signal.SIGSTOP)) == CPUS)
     for racer in racers:
         racer.send_signal(signal.SIGINT)
-    told = [racer.communicate(timeout=120)[0] for racer in racers]
+    told = [racer.communicate(timeout=60)[0] for racer in racers]
     assert [racer.returncode for racer in racers] == [130, 130], told
     job_id = job_of(told[0])
     assert all(f"{job_id} goes on. The same command with --follow shows it" in one for one in told)
