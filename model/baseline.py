@@ -21,13 +21,11 @@ class ArticleConfig:
         if not 1 <= self.width <= 512:  # noqa: PLR2004
             raise ValueError(f"width must be 1 to 512, not {self.width}")
 
-    @property
-    def stride(self) -> int:
+    def stride(self, _large: bool) -> int:
         """Pages are padded to multiples of this many pixels."""
         return 2
 
-    @property
-    def reach(self) -> int:
+    def reach(self, _large: bool) -> int:
         """No pixel further away than this changes a result."""
         return 6
 
@@ -56,8 +54,8 @@ class ArticleNetwork(nn.Module):
         h = F.interpolate(F.relu(self.second(h)), scale_factor=2.0)
         return torch.sigmoid(self.last(h)).view(x.shape)
 
-    def restored(self, x: Tensor) -> Tensor:
-        """The cleaned pages; what all networks are trained by."""
+    def restored(self, x: Tensor, _large: bool) -> Tensor:
+        """The cleaned pages; what all networks are trained by. Large ones look to it as small ones do."""
         return self(x).float()  # type: ignore[no-any-return]
 
 
@@ -68,7 +66,7 @@ class ArticlePages:
         self._model = model.to(device).eval()
 
     @torch.inference_mode()
-    def __call__(self, pages: Tensor) -> Tensor:
+    def __call__(self, pages: Tensor, large: bool | None = None) -> Tensor:
         """Clean (N, H, W, 1 or 3) uint8 or uint16 pages, any size; same shape, dtype and device."""
         height, width = pages.shape[1:3]
         white = torch.iinfo(pages.dtype).max

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.autoencoder import is_large
 from model.networks import for_pages
 from model.weights import load_weights
 
@@ -64,7 +65,7 @@ class Cleaner:
         self.device = pick_device(device)
         self.dtype = fast_dtype(self.device)
         model = load_weights(weights)
-        self.stride, self.reach = model.config.stride, model.config.reach
+        self._config = model.config
         self._network = for_pages(model, self.device, self.dtype)
         # A CPU gains nothing from batches, and its kernels might round differently for another size of them.
         self._batches = self.device.type != "cpu"
@@ -97,32 +98,34 @@ class Cleaner:
         """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
         try:
             if self._batches and max(pages[0].shape[:2]) <= self.tile:
-                return self._forward(pages)
+                return self._forward(pages, is_large(*pages[0].shape[:2]))
             return [self._by_tiles(page) for page in pages]
         except torch.OutOfMemoryError:
             return None
 
     def _by_tiles(self, page: Pixels) -> Pixels:
         height, width = page.shape[:2]
-        if max(height, width) <= self.tile + 2 * self.reach:
-            return self._forward([page])[0]
+        large = is_large(height, width)
+        reach, stride = self._config.reach(large), self._config.stride(large)
+        if max(height, width) <= self.tile + 2 * reach:
+            return self._forward([page], large)[0]
         result = np.empty_like(page)
-        for top, bottom in self._spans(height):
-            for left, right in self._spans(width):
-                y, x = max(0, top - self.reach), max(0, left - self.reach)
-                window = page[y : bottom + self.reach, x : right + self.reach]
-                cleaned = self._forward([window])[0]
+        for top, bottom in self._spans(height, stride):
+            for left, right in self._spans(width, stride):
+                y, x = max(0, top - reach), max(0, left - reach)
+                window = page[y : bottom + reach, x : right + reach]
+                cleaned = self._forward([window], large)[0]
                 result[top:bottom, left:right] = cleaned[top - y : bottom - y, left - x : right - x]
         return result
 
-    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
+    def _spans(self, length: int, stride: int) -> Iterator[tuple[int, int]]:
         """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
-        step = max(self.tile // self.stride, 1) * self.stride
+        step = max(self.tile // stride, 1) * stride
         starts = range(0, length, step)
         return ((start, min(start + step, length)) for start in starts)
 
-    def _forward(self, pages: Sequence[Pixels]) -> list[Pixels]:
+    def _forward(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
         # np.stack copies: what torch gets is writable and contiguous whatever the pages are.
         stack = np.stack([page if page.ndim > 2 else page[..., None] for page in pages])  # noqa: PLR2004
-        array = self._network(torch.from_numpy(stack).to(self.device)).to("cpu").numpy()
+        array = self._network(torch.from_numpy(stack).to(self.device), large).to("cpu").numpy()
         return [page[..., 0] if pages[0].ndim == 2 else page for page in array]  # noqa: PLR2004

@@ -6,6 +6,7 @@ as real ones do, so ink stays darker than the stain over it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -20,7 +21,9 @@ Mark: TypeAlias = Callable[[Generator, int, int], Plane]
 """Draws the share of light (H, W) that a mark takes away; negative where it shines."""
 
 
-def damage(page: Page, rng: Generator, other: Page | None = None, strength: float = 1.0) -> Page:
+def damage(
+    page: Page, rng: Generator, other: Page | None = None, strength: float = 1.0, whole: int | None = None
+) -> Page:
     """Damage a clean page.
 
     Args:
@@ -28,14 +31,17 @@ def damage(page: Page, rng: Generator, other: Page | None = None, strength: floa
         rng: all randomness; the same generator state gives the same damage.
         other: a page whose mirror image may shine through, at least as large; none shines where it is None.
         strength: 0 leaves nearly everything, 1 is an archive's bad day.
+        whole: the longer side, in pixels, of the page that this is a patch of, where it is one: stains are
+            as large as on that, and a patch may see no more than their inside.
 
     Returns:
         The damaged page, same shape and dtype.
     """
     height, width = page.shape[:2]
     colour = page.ndim == 3
-    light = _paper(rng, height, width, strength)
-    for mark in _draw_marks(rng):
+    whole = max(height, width, whole or 0)
+    light = _paper(rng, height, width, strength, whole)
+    for mark in _draw_marks(rng, whole):
         light *= 1 - strength * mark(rng, height, width)
     reflectance = page.astype(np.float32) / 255
     fade = 1 - strength * rng.uniform(0, 0.35) * (rng.random() < 0.4)
@@ -70,36 +76,39 @@ def damage_bitonal(page: Page, rng: Generator) -> tuple[Page, Page]:
     return dirty, clean
 
 
-def _paper(rng: Generator, height: int, width: int, strength: float) -> Plane:
+def _paper(rng: Generator, height: int, width: int, strength: float, whole: int) -> Plane:
     """The blank sheet as the scanner's lamp shows it: (H, W), 0..1."""
-    size = max(height, width)
     tone = 1 - strength * float(rng.beta(1.2, 2.2)) * 0.5
     light = np.full((height, width), tone, np.float32)
     light *= 1 + strength * rng.uniform(0, 0.25) * fractal_noise(
-        rng, height, width, size * rng.uniform(0.4, 1.5), 2
+        rng, height, width, whole * rng.uniform(0.4, 1.5), 2
     )
     light *= 1 + strength * rng.uniform(0, 0.10) * fractal_noise(rng, height, width, rng.uniform(8, 80), 3)
     light += strength * rng.uniform(0, 0.025) * grain(rng, height, width)
     return light
 
 
-def _draw_marks(rng: Generator) -> list[Mark]:
-    kinds: list[Mark] = [_stain, _ring, _fold, _crease, _wrinkled, _blotches, _border]
+def _draw_marks(rng: Generator, whole: int) -> list[Mark]:
+    stain, ring = partial(_stain, whole=whole), partial(_ring, whole=whole)
+    kinds: list[Mark] = [stain, ring, _fold, _crease, _wrinkled, _blotches, _border]
     odds = [0.45, 0.4, 0.3, 0.35, 0.3, 0.25, 0.12]
     marks: list[Mark] = []
     for kind, odd in zip(kinds, odds, strict=True):
         if rng.random() < odd:
-            marks += [kind] * int(rng.integers(1, 4) if kind in (_stain, _ring, _crease) else 1)
+            marks += [kind] * int(rng.integers(1, 4) if kind in (stain, ring, _crease) else 1)
     return marks
 
 
-def _radius(rng: Generator, height: int, width: int) -> float:
-    return float(np.exp(rng.uniform(np.log(20), np.log(max(height, width) * 0.45 + 21))))
+def _blot(rng: Generator, height: int, width: int, whole: int) -> Plane:
+    """A round stain's distance, as `wobbly_disc`; on a patch of a larger page one that reaches into it."""
+    radius = float(np.exp(rng.uniform(np.log(20), np.log(whole * 0.45 + 21))))
+    side = max(height, width)
+    return wobbly_disc(rng, height, width, radius, 0.1 if whole == side else max(0.1, 0.7 * radius / side))
 
 
-def _stain(rng: Generator, height: int, width: int) -> Plane:
+def _stain(rng: Generator, height: int, width: int, whole: int) -> Plane:
     """Water, grease, foxing: darker inside, darkest at the rim where the liquid dried."""
-    distance = wobbly_disc(rng, height, width, _radius(rng, height, width))
+    distance = _blot(rng, height, width, whole)
     soft = rng.uniform(1.5, 25)
     inside = 1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))
     rim = np.exp(-((distance / rng.uniform(1.5, 7)) ** 2))
@@ -108,9 +117,9 @@ def _stain(rng: Generator, height: int, width: int) -> Plane:
     return np.asarray(np.clip(dark * texture, 0, 0.7), np.float32)
 
 
-def _ring(rng: Generator, height: int, width: int) -> Plane:
+def _ring(rng: Generator, height: int, width: int, whole: int) -> Plane:
     """The foot of a cup: a band of uneven darkness."""
-    distance = wobbly_disc(rng, height, width, _radius(rng, height, width))
+    distance = _blot(rng, height, width, whole)
     band = np.exp(-(np.abs(distance / rng.uniform(2, 18)) ** rng.uniform(1.5, 4)))
     uneven = smooth_noise(rng, height, width, rng.uniform(15, 150)) ** rng.uniform(0.5, 2)
     return np.asarray(np.clip(rng.uniform(0.15, 0.65) * band * uneven, 0, 0.7), np.float32)

@@ -41,7 +41,7 @@ def hold_out(pairs: Sequence[Pair], patterns: Sequence[str]) -> tuple[list[Pair]
 
 
 def load_clean_pages(folder: Path, rng: Generator, limit: int) -> list[Page]:
-    """Up to `limit` clean pages: the folder's images, and pages of its PDFs drawn at 90 to 350 dpi.
+    """Up to `limit` clean pages: the folder's images, and pages of its PDFs drawn at 150 to 350 dpi.
 
     Raises:
         DataFault: the folder holds neither images nor PDFs, or one of them can't be read.
@@ -54,7 +54,7 @@ def load_clean_pages(folder: Path, rng: Generator, limit: int) -> list[Page]:
 
 
 def pdf_page(path: Path, rng: Generator) -> Page:
-    """A page of a PDF drawn at 90 to 350 dpi; raises DataFault."""
+    """A page of a PDF drawn at 150 to 350 dpi; raises DataFault."""
     try:
         document = pypdfium2.PdfDocument(path)
         try:
@@ -62,7 +62,7 @@ def pdf_page(path: Path, rng: Generator) -> Page:
                 raise DataFault(f"{path} has no pages")
             page = document[int(rng.integers(0, len(document)))]
             bitmap = page.render(
-                scale=float(np.exp(rng.uniform(np.log(90), np.log(350)))) / 72, grayscale=True
+                scale=float(np.exp(rng.uniform(np.log(150), np.log(350)))) / 72, grayscale=True
             )
             return np.ascontiguousarray(
                 bitmap.to_numpy()[..., 0] if bitmap.n_channels > 1 else _plane(bitmap)

@@ -6,16 +6,17 @@ cache and their memory is used again. Pixels enter and leave as integers, as cel
 float32 exists one strip at a time. What can be folded into weights is folded once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from model.autoencoder import CHANNELS, Autoencoder, Block, grey_head, grey_stem
+from model.autoencoder import Autoencoder, is_large
 from model.cells import cells_of, cleaned_cells, pad, rows_of
 from model.convolve import convolve
+from model.ends import CHANNELS, Ends, grey_head, grey_stem
 
 CELLS = 1 << 17
 """A strip's size on a CPU, in cells of its level. Smaller strips spend more on halos and calls, larger ones
@@ -23,7 +24,7 @@ on cache misses; on a GPU a level is one strip."""
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-_BLOCK_HALO = 2  # two convolutions; halos are even, since two levels' strips meet on the same rows
+_BLOCK_HALO = 2  # two convolutions a block; halos are even, since two levels' strips meet on the same rows
 _STEM_HALO = 2  # 1, and even
 
 
@@ -39,6 +40,16 @@ class _Strip:
     def inner(self, x: Tensor) -> Tensor:
         """Rows top..bottom of what was computed for low..high."""
         return x[:, :, self.top - self.low : self.bottom - self.low]
+
+
+@dataclass(frozen=True)
+class _ReadyEnds:
+    """`Ends` for integers; each layer by the pages' channels."""
+
+    cell: int
+    stems: dict[int, nn.Conv2d]
+    contexts: dict[int, nn.Conv2d]
+    heads: dict[int, nn.Conv2d]
 
 
 class PageNetwork:
@@ -58,88 +69,96 @@ class PageNetwork:
         self._config = model.config
         self._device, self._dtype = device, dtype
         self._cells = CELLS if device.type == "cpu" else 1 << 40
-        self._stems = {n: self._ready(_ink_stem(model.stem, n)) for n in (1, CHANNELS)}
-        self._contexts = {n: self._ready(_ink_stem(model.context, n)) for n in (1, CHANNELS)}
-        self._heads = {n: self._ready(_joined_heads(model, n)) for n in (1, CHANNELS)}
+        self._ends = {cell: self._ends_of(model.ends_for(cell)) for cell in model.config.cells}
         self._model = self._ready(model)
-        self._encoder = cast("list[Block]", list(self._model.encoder))
-        self._decoder = cast("list[Block]", list(self._model.decoder))
-        self._detail = cast("list[Block]", list(self._model.detail))
         self._maps: dict[tuple[str, int], Tensor] = {}
 
+    def _ends_of(self, ends: Ends) -> _ReadyEnds:
+        kinds = (1, CHANNELS)
+        return _ReadyEnds(
+            ends.cell,
+            {n: self._ready(_ink_stem(ends.stem, n)) for n in kinds},
+            {n: self._ready(_ink_stem(ends.context, n)) for n in kinds},
+            {n: self._ready(_joined_heads(ends, n)) for n in kinds},
+        )
+
     @torch.inference_mode()
-    def __call__(self, pages: Tensor) -> Tensor:
+    def __call__(self, pages: Tensor, large: bool | None = None) -> Tensor:
         """Clean a batch.
 
         Args:
             pages: (N, H, W, 1 or 3) uint8 or uint16 on the device, any size.
+            large: whether they are parts of large pages; by their own size if it is None.
 
         Returns:
             The cleaned pages, same shape, dtype and device.
         """
-        padded = pad(pages, self._config.stride)
-        x, skips = padded, []
-        for level in range(len(self._encoder)):
-            skip, x = self._descend(level, x)
-            skips.append(skip)
-        x = skips.pop()
+        if large is None:
+            large = is_large(*pages.shape[1:3])
+        ends, padded = self._ends[self._config.cell(large)], pad(pages, self._config.stride(large))
+        x, skips = self._enter(ends, padded), []
+        for level in range(1, len(self._model.encoder)):
+            skips.append(x)
+            x = self._descend(level, x)
         for level in reversed(range(len(skips))):
             x = self._ascend(level, x, skips.pop())
-        return self._leave(x, padded, torch.empty_like(pages))
+        return self._leave(ends, x, padded, torch.empty_like(pages))
 
-    def _strips(self, height: int, width: int, halo: int) -> Iterator[_Strip]:
+    def _strips(self, size: Sequence[int], halo: int) -> Iterator[_Strip]:
+        """A map of (height, width) cells in strips."""
+        height, width = size
         rows = max(16, self._cells // width // 2 * 2)
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             yield _Strip(top, bottom, max(0, top - halo), min(height, bottom + halo))
 
-    def _descend(self, level: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """A level of the context's encoder, the first from pages: its result, and the next one's input.
+    def _enter(self, ends: _ReadyEnds, pages: Tensor) -> Tensor:
+        """The context's first level, from pages."""
+        cell = 2 * ends.cell
+        result = self._map("encoded", 0, pages.shape[0], *(side // cell for side in pages.shape[1:3]))
+        for strip in self._strips(result.shape[2:], self._halo(0) + _STEM_HALO):
+            h = self._stem(ends.contexts, pages, strip, cell)
+            result[:, :, strip.top : strip.bottom] = strip.inner(self._model.encoder[0](h))
+        return result
 
-        The last has no next one: its result stands for both.
-        """
-        cell = 2 * self._config.shuffle
-        first, last = level == 0, level + 1 == len(self._encoder)
-        count = x.shape[0]
-        height, width = (side // cell for side in x.shape[1:3]) if first else x.shape[2:]
-        result = self._map("encoded", level, count, height, width)
-        down = result if last else self._map("input", level + 1, count, height // 2, width // 2)
-        for strip in self._strips(height, width, _BLOCK_HALO + (_STEM_HALO if first else 0)):
-            h = self._stem(self._contexts, x, strip, cell) if first else x[:, :, strip.low : strip.high]
-            part = strip.inner(self._encoder[level](h))
-            result[:, :, strip.top : strip.bottom] = part
-            if not last:
-                down[:, :, strip.top // 2 : strip.bottom // 2] = self._model.down[level](part)
-        return result, down
+    def _descend(self, level: int, x: Tensor) -> Tensor:
+        """A level of the context's encoder, from the finer one's result."""
+        result = self._map("encoded", level, x.shape[0], x.shape[2] // 2, x.shape[3] // 2)
+        for strip in self._strips(result.shape[2:], self._halo(level)):
+            h = self._model.down[level - 1](x[:, :, 2 * strip.low : 2 * strip.high])
+            result[:, :, strip.top : strip.bottom] = strip.inner(self._model.encoder[level](h))
+        return result
+
+    def _halo(self, level: int) -> int:
+        """Rows that a level of the context's blocks see beyond their own."""
+        return _BLOCK_HALO * self._config.blocks[level + 1]
 
     def _ascend(self, level: int, x: Tensor, skip: Tensor) -> Tensor:
         """A level of the context's decoder: its result from the coarser level's and the encoder's."""
         result = self._map("decoded", level, skip.shape[0], *skip.shape[2:])
-        for strip in self._strips(skip.shape[2], skip.shape[3], _BLOCK_HALO):
+        for strip in self._strips(skip.shape[2:], self._halo(level)):
             h = self._up(level + 1, x, strip).add_(skip[:, :, strip.low : strip.high])
-            result[:, :, strip.top : strip.bottom] = strip.inner(self._decoder[level](h))
+            result[:, :, strip.top : strip.bottom] = strip.inner(self._model.decoder[level](h))
         return result
 
     def _up(self, level: int, x: Tensor, strip: _Strip) -> Tensor:
         up: Tensor = self._model.up[level](x[:, :, strip.low // 2 : strip.high // 2])
         return up
 
-    def _leave(self, x: Tensor, pages: Tensor, result: Tensor) -> Tensor:
+    def _leave(self, ends: _ReadyEnds, x: Tensor, pages: Tensor, result: Tensor) -> Tensor:
         """The detail branch and the heads, put to use on the pages."""
-        (height, width), channels, shuffle = result.shape[1:3], pages.shape[-1], self._config.shuffle
-        halo = _STEM_HALO + _BLOCK_HALO * len(self._detail)  # the heads see as far as the stem: 1 each
-        for strip in self._strips(pages.shape[1] // shuffle, pages.shape[2] // shuffle, halo):
-            if strip.top * shuffle >= height:
+        (height, width), channels, cell = result.shape[1:3], pages.shape[-1], ends.cell
+        halo = _STEM_HALO + _BLOCK_HALO * self._config.blocks[0]  # the heads see as far as the stem: 1 each
+        for strip in self._strips((pages.shape[1] // cell, pages.shape[2] // cell), halo):
+            if strip.top * cell >= height:
                 break  # nothing but padding
-            h = self._stem(self._stems, pages, strip, shuffle, self._up(0, x, strip))
-            for block in self._detail:
-                h = block(h)
-            heads = strip.inner(convolve(self._heads[channels], h)).permute(0, 2, 3, 1)
-            cells = cells_of(pages, strip.top, strip.bottom, shuffle)
+            h = self._stem(ends.stems, pages, strip, cell, self._up(0, x, strip))
+            heads = strip.inner(convolve(ends.heads[channels], self._model.detail(h))).permute(0, 2, 3, 1)
+            cells = cells_of(pages, strip.top, strip.bottom, cell)
             cleaned = cleaned_cells(cells, heads[..., :channels], heads[..., channels:])
-            rows = rows_of(cleaned, shuffle)
-            bottom = min(strip.bottom * shuffle, height)
-            result[:, strip.top * shuffle : bottom] = rows[:, : bottom - strip.top * shuffle, :width]
+            rows = rows_of(cleaned, cell)
+            bottom = min(strip.bottom * cell, height)
+            result[:, strip.top * cell : bottom] = rows[:, : bottom - strip.top * cell, :width]
         return result
 
     def _stem(
@@ -187,9 +206,9 @@ def _ink_stem(stem: nn.Conv2d, channels: int) -> nn.Conv2d:
     return _convolution(planes / 255, stem.bias)
 
 
-def _joined_heads(model: Autoencoder, channels: int) -> nn.Conv2d:
+def _joined_heads(ends: Ends, channels: int) -> nn.Conv2d:
     """Both heads as one layer: the gain's channels, then the correction's as `cleaned_cells` wants it."""
-    heads = (model.gain, model.correction)
+    heads = (ends.gain, ends.correction)
     if channels == CHANNELS:
         (gain, gain_bias), (correction, bias) = ((head.weight, head.bias) for head in heads)
     else:

@@ -67,7 +67,7 @@ class Learner(MuonTraining[Network, Batch]):
     def _loss(self, batch: Batch) -> Tensor:
         noisy, clean, ink = (_to(part, self.device) for part in (batch.noisy, batch.clean, batch.ink))
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            output = self.model.restored(noisy)
+            output = self.model.restored(noisy, batch.large)
         if isinstance(self.model, ArticleNetwork):
             return F.mse_loss(output, clean)
         truth = torch.from_numpy(batch.truth).to(self.device)

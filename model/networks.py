@@ -1,7 +1,7 @@
 """The networks there are: Pumice's own and the article's, by the name that their weights bear."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,10 +13,18 @@ from model.forward import PageNetwork
 Network: TypeAlias = Autoencoder | ArticleNetwork
 NetworkConfig: TypeAlias = AutoencoderConfig | ArticleConfig
 
-CleanPages: TypeAlias = Callable[[Tensor], Tensor]
-"""Cleans (N, H, W, 1 or 3) uint8 or uint16 pages of any size; same shape, dtype and device."""
 
-PUMICE, ARTICLE = "pumice-gain-unet-3", "article-text-1"
+class CleanPages(Protocol):
+    """A network that is ready for whole pages."""
+
+    def __call__(self, pages: Tensor, large: bool | None = None) -> Tensor:
+        """Clean (N, H, W, 1 or 3) uint8 or uint16 pages of any size; same shape, dtype and device.
+
+        Of tiles `large` says whether they are of a large page; whole pages tell by their size.
+        """
+
+
+PUMICE, ARTICLE = "pumice-gain-unet-4", "article-text-1"
 """Names of architectures; a number goes up when old weights no longer fit."""
 
 
@@ -37,8 +45,8 @@ def config_from(architecture: str, raw: Mapping[str, Any]) -> NetworkConfig | No
         LookupError, TypeError, ValueError: the shape is no shape.
     """
     if architecture == PUMICE:
-        widths = tuple(int(width) for width in raw["widths"])
-        return AutoencoderConfig(int(raw["shuffle"]), widths, int(raw["blocks"]))
+        cells, widths, blocks = (tuple(map(int, raw[name])) for name in ("cells", "widths", "blocks"))
+        return AutoencoderConfig(cells, widths, blocks)
     return ArticleConfig(int(raw["width"])) if architecture == ARTICLE else None
 
 

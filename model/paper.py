@@ -67,9 +67,12 @@ def weave(rng: Generator, height: int, width: int, thread: float) -> Plane:
     return np.asarray(threads * (0.4 + 0.6 * smooth_noise(rng, height, width, 12 * thread)), np.float32)
 
 
-def wobbly_disc(rng: Generator, height: int, width: int, radius: float) -> Plane:
-    """Distance (H, W) in pixels from the outline of a roughly round stain, negative inside."""
-    centre_y, centre_x = rng.uniform(-0.1, 1.1) * height, rng.uniform(-0.1, 1.1) * width
+def wobbly_disc(rng: Generator, height: int, width: int, radius: float, beyond: float = 0.1) -> Plane:
+    """Distance (H, W) in pixels from the outline of a roughly round stain, negative inside.
+
+    Its middle lies on the page, or `beyond` it by up to that share of the page's sides.
+    """
+    centre_y, centre_x = (rng.uniform(-beyond, 1 + beyond) * side for side in (height, width))
     stretch = rng.uniform(0.7, 1.4)
     y = (np.arange(height, dtype=np.float32)[:, None] - centre_y) * stretch
     x = np.arange(width, dtype=np.float32)[None, :] - centre_x

@@ -124,15 +124,17 @@ def _ink_of(pair: Pair, paper: Page) -> Page:
     return np.asarray(np.clip(share * 255, 0, 255), np.uint8)
 
 
-def draw_paper(rng: Generator, papers: Sequence[Page], size: int, colour: bool) -> Plane:
+def draw_paper(
+    rng: Generator, papers: Sequence[Page], size: int, colour: bool, enlarged: float = 1.0
+) -> Plane:
     """A patch of paper as light, (size, size) or (size, size, 3) float32 in 0..1, unlike any there was.
 
     Turned, scaled, brighter or darker, and sometimes two sheets in one: what light one lets through meets
-    the other.
+    the other. `enlarged` is how much larger than they were scanned papers are shown on the average.
     """
-    light = _patch_of_paper(rng, papers, size, colour)
+    light = _patch_of_paper(rng, papers, size, colour, enlarged)
     if rng.random() < 0.35:
-        light *= _relief(_patch_of_paper(rng, papers, size, colour), rng.uniform(0.4, 1.2))
+        light *= _relief(_patch_of_paper(rng, papers, size, colour, enlarged), rng.uniform(0.4, 1.2))
     return np.asarray(np.clip(light * rng.uniform(0.85, 1.08), 0.02, 1), np.float32)
 
 
@@ -153,11 +155,13 @@ def draw_cover(rng: Generator, size: int, colour: bool) -> Plane:
     return np.asarray(np.clip(light, 0.02, 1), np.float32)
 
 
-def _patch_of_paper(rng: Generator, papers: Sequence[Page], size: int, colour: bool) -> Plane:
+def _patch_of_paper(
+    rng: Generator, papers: Sequence[Page], size: int, colour: bool, enlarged: float
+) -> Plane:
     paper = papers[int(rng.integers(0, len(papers)))]
     if not colour:
         paper = as_grey(paper)
-    scale = float(np.exp(rng.uniform(np.log(0.6), np.log(1.8)))) if rng.random() < 0.6 else 1.0
+    scale = enlarged * (float(np.exp(rng.uniform(np.log(0.6), np.log(1.8)))) if rng.random() < 0.6 else 1.0)
     patch = crop(rng, max(8, round(size / scale)), paper)[0]
     if patch.shape[0] != size:
         patch = np.asarray(cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)

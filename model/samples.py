@@ -16,14 +16,41 @@ from model.damage import damage, damage_bitonal
 from model.images import DataFault
 from model.loss import Truth
 from model.page import Page, as_grey, crop
-from model.paper import fractal_noise
 from model.papers import Pair, Sheet, draw_cover, draw_paper, lay_on, print_on, shine_through, take_apart
+from model.variations import marked, other_light, resized, scale_by, strength_of_ink, with_plate
 
 COLOUR_SHARE = 0.3
+LARGE_SHARE = 0.4
+"""The share of batches of what large pages look like (`model.autoencoder.LARGE`): strokes of more pixels."""
+
 _BITONAL = 0.08
 _COVERS = 0.1
-_PAIRS = {"as they are": 0.34, "on other paper": 0.2}
-"""Shares of samples drawn from pairs' strokes and papers, where there are pairs; damage takes the rest."""
+_PLATES = 0.3
+_WHOLE_PAGE = 2000
+"""About the side in pixels of what patches are part of: stains may be larger than a patch."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """What batches of small or of large pages are like.
+
+    Attributes:
+        sizes: count and side in pixels of a batch's patches, for detail and for stains.
+        as_they_are: the share of samples that are pairs.
+        on_other_paper: the share of pairs' strokes on other papers; damage takes the rest.
+        enlarged: how much larger pairs and papers are shown than they were scanned.
+        scaled: how much larger clean pages are shown in half of the samples, at least and at most.
+    """
+
+    sizes: tuple[tuple[int, int], tuple[int, int]]
+    as_they_are: float
+    on_other_paper: float
+    enlarged: float
+    scaled: tuple[float, float]
+
+
+_SMALL = _View(((8, 256), (4, 416)), 0.25, 0.24, 1.0, (0.4, 1.3))
+_LARGE = _View(((4, 512), (2, 768)), 0.1, 0.22, 2.0, (0.8, 1.8))
 _GREY_TRUTHS = {False: 0.75, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
@@ -38,12 +65,14 @@ class Batch:
         clean: the truth, same shape.
         ink: (N, 1, S, S) uint8, how much a pixel or its neighbours are ink or edge.
         truth: (N,) uint8, a `model.loss.Truth` each.
+        large: whether they are parts of large pages.
     """
 
     noisy: NDArray[np.uint8]
     clean: NDArray[np.uint8]
     ink: NDArray[np.uint8]
     truth: NDArray[np.uint8]
+    large: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +96,7 @@ class Patches:
     pairs: Sequence[Pair]
     pages: Sequence[Page]
     seed: int
-    spared: float = 0.3
+    spared: float = 0.22
     _sheets: list[list[Sheet]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,142 +112,106 @@ class Patches:
             yield self.batch(np.random.default_rng((self.seed, step)))
 
     def batch(self, rng: Generator) -> Batch:
-        """One batch: small or large patches (detail or stains), grey or colour."""
+        """One batch: of small pages or of large ones, small or large patches, grey or colour."""
         colour = rng.random() < COLOUR_SHARE
-        count, size = (8, 256) if rng.random() < 0.7 else (4, 416)
-        samples = [self._sample(rng, size, colour) for _ in range(count)]
+        view = _LARGE if rng.random() < LARGE_SHARE else _SMALL
+        count, size = view.sizes[0 if rng.random() < 0.6 else 1]
+        samples = [self._sample(rng, size, colour, view) for _ in range(count)]
         noisy, clean = (
             np.stack([_planes(page, colour) for page in pages])
             for pages in zip(*((s.noisy, s.clean) for s in samples), strict=True)
         )
         ink = np.stack([_ink_map(as_grey(s.clean))[None] for s in samples])
-        return Batch(noisy, clean, ink, np.asarray([s.truth for s in samples], np.uint8))
+        return Batch(noisy, clean, ink, np.asarray([s.truth for s in samples], np.uint8), view is _LARGE)
 
-    def _sample(self, rng: Generator, size: int, colour: bool) -> _Sample:
+    def _sample(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
         kind = rng.random()
-        if self._sheets and (kind < _PAIRS["as they are"] or not self.pages):
-            return self._pair(rng, size, colour)
-        if self._sheets and kind < sum(_PAIRS.values()):
-            return self._on_other_paper(rng, size, colour)
-        return self._damaged(rng, size, colour)
+        if self._sheets and (kind < view.as_they_are or not self.pages):
+            return self._pair(rng, size, colour, view)
+        if self._sheets and kind < view.as_they_are + view.on_other_paper:
+            return self._on_other_paper(rng, size, colour, view)
+        return self._damaged(rng, size, colour, view)
 
-    def _sheet(self, rng: Generator, colour: bool) -> Sheet:
+    def _sheet(self, rng: Generator, grey_truths: float) -> Sheet:
         """Any sheet; how many pairs there are of either kind of truth makes no difference."""
-        kind = self._sheets[0 if rng.random() < _GREY_TRUTHS[colour] else -1]
+        kind = self._sheets[0 if rng.random() < grey_truths else -1]
         return kind[int(rng.integers(0, len(kind)))]
 
-    def _pair(self, rng: Generator, size: int, colour: bool) -> _Sample:
-        pair = self._sheet(rng, colour).pair
-        noisy, clean = _cut(rng, pair, _in_mode(pair.noisy, colour), size)
+    def _pair(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
+        # Enlarged, no tones are exact.
+        pair = self._sheet(rng, _GREY_TRUTHS[colour] if view.enlarged == 1 else 0).pair
+        noisy, clean = _cut(rng, pair, _in_mode(pair.noisy, colour), size, view)
         if rng.random() < (0.5 if pair.bitonal else 0.15):
-            noisy = _other_light(rng, noisy)
-        return self._finish(rng, noisy, clean, Truth.BITONAL if pair.bitonal else Truth.TONES, colour)
+            noisy = other_light(rng, noisy)
+        exact = Truth.TONES if view.enlarged == 1 else Truth.PAGE
+        return self._finish(rng, noisy, clean, Truth.BITONAL if pair.bitonal else exact, colour)
 
-    def _on_other_paper(self, rng: Generator, size: int, colour: bool) -> _Sample:
+    def _on_other_paper(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
         """The strokes of a pair or of a clean page on the paper of another pair."""
-        sheet = self._sheet(rng, colour)
+        sheet = self._sheet(rng, _GREY_TRUTHS[colour])
         papers = [s.paper for s in self._sheets[int(rng.integers(0, len(self._sheets)))]]
-        is_cover = rng.random() < _COVERS
-        light = draw_cover(rng, size, colour) if is_cover else draw_paper(rng, papers, size, colour)
+        if rng.random() < _COVERS:
+            light = draw_cover(rng, size, colour)
+        else:
+            light = draw_paper(rng, papers, size, colour, view.enlarged)
         if rng.random() < 0.5:
-            light = _marked(rng, light)
+            light = marked(rng, light)
         bitonal = sheet.pair.bitonal
         if self.pages and not bitonal and rng.random() < 0.25:
-            clean = self._patch(rng, size, colour)
+            clean = self._patch(rng, size, colour, view)
             return self._finish(rng, print_on(rng, light, clean), clean, Truth.PAGE, colour)
-        share, clean = _cut(rng, sheet.pair, _in_mode(sheet.ink, colour), size)
-        strength = _strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else np.ones(1)
+        share, clean = _cut(rng, sheet.pair, _in_mode(sheet.ink, colour), size, view)
+        strength = strength_of_ink(rng, colour) if bitonal or rng.random() < 0.2 else np.ones(1)
         if bitonal and rng.random() < 0.6:
             other = self._sheets[-1][int(rng.integers(0, len(self._sheets[-1])))]
-            back = _cut(rng, other.pair, _in_mode(other.ink, colour), size)[0]
+            back = _cut(rng, other.pair, _in_mode(other.ink, colour), size, view)[0]
             light = shine_through(rng, light, back, float(strength.mean()))
         noisy = lay_on(rng, light, (share / 255) ** strength, toner=not bitonal)
         return self._finish(rng, noisy, clean, Truth.BITONAL if bitonal else Truth.PAGE, colour)
 
     @staticmethod
     def _finish(rng: Generator, noisy: Page, clean: Page, truth: Truth, colour: bool) -> _Sample:
+        """A sample, sometimes turned over; not where the other side may shine through: that is mirrored."""
         if truth is Truth.BITONAL:
             clean = np.where(clean < 128, 0, 255).astype(np.uint8)  # what scaling made grey
-        if rng.random() < 0.3:
+            turned = rng.random() < 0.25
+            across, down = turned, turned
+        else:
+            across, down = rng.random() < 0.3, rng.random() < 0.3
+        if across:
             noisy, clean = noisy[:, ::-1], clean[:, ::-1]
-        if rng.random() < 0.3:
+        if down:
             noisy, clean = noisy[::-1], clean[::-1]
         return _Sample(noisy, _in_mode(clean, colour), truth)
 
-    def _damaged(self, rng: Generator, size: int, colour: bool) -> _Sample:
-        page = self._patch(rng, size, colour)
-        if rng.random() < 0.3:
-            page = _with_plate(rng, page)
+    def _damaged(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
         kind = rng.random()
         if kind < self.spared:  # highlights, shades and photographs are no dirt
+            page = self._patch(rng, size, colour, view)
+            page = with_plate(rng, page) if rng.random() < _PLATES else page
             return _Sample(page, page, Truth.CLEAN)
+        page = self._patch(rng, size, colour, view)
         if kind < self.spared + _BITONAL and not colour:
             return _Sample(*damage_bitonal(page, rng))
-        other = self._patch(rng, size, False)
-        return _Sample(damage(page, rng, other, strength=float(rng.uniform(0.2, 1.0))), page)
+        other = self._patch(rng, size, False, view)
+        strength = 1 - 0.7 * float(rng.random()) ** 2
+        return _Sample(damage(page, rng, other, strength, int(_WHOLE_PAGE * view.enlarged)), page)
 
-    def _patch(self, rng: Generator, size: int, colour: bool) -> Page:
+    def _patch(self, rng: Generator, size: int, colour: bool, view: _View, more: Sequence[Page] = ()) -> Page:
         page = self.pages[int(rng.integers(0, len(self.pages)))]
-        scale = _scale(rng, 0.5, 1.8, 0.3)
-        return _resized(_in_mode(crop(rng, max(8, round(size / scale)), page)[0], colour), size)
+        scale = scale_by(rng, *view.scaled, 0.5)
+        return resized(_in_mode(crop(rng, max(8, round(size / scale)), page)[0], colour), size)
 
 
-def _cut(rng: Generator, pair: Pair, page: Page, size: int) -> tuple[Page, Page]:
+def _cut(rng: Generator, pair: Pair, page: Page, size: int, view: _View) -> tuple[Page, Page]:
     """A patch of a pair's page and the same one of its truth, sometimes scaled.
 
     Where the truth says how dark ink is, a scan mostly stays what it was: that is what it teaches.
     """
-    scale = _scale(rng, 0.5, 2.5, 0.6) if pair.bitonal else _scale(rng, 0.65, 1.6, 0.15)
-    noisy, clean = crop(rng, max(8, round(size / scale)), page, as_grey(pair.clean))
-    return _resized(noisy, size), _resized(clean, size)
-
-
-def _with_plate(rng: Generator, page: Page) -> Page:
-    """A page with a shaded field or a photograph on it: straight edges are what tells them from stains."""
-    height, width = page.shape[:2]
-    light = np.full(page.shape, rng.uniform(0.4, 0.97, page.shape[2:]))
-    if rng.random() < 0.5:
-        tones = 0.5 + rng.uniform(0.4, 1.0) * fractal_noise(rng, height, width, rng.uniform(8, height / 2), 6)
-        light = np.clip(light * tones.reshape(height, width, *[1] * (page.ndim - 2)), 0, 1)
-    (top, bottom), (left, right) = (
-        np.clip(np.sort(rng.integers(-side // 4, side * 5 // 4, 2)), 0, side) for side in (height, width)
-    )
-    plate = page.copy()
-    field = (slice(top, bottom), slice(left, right))
-    plate[field] = (page[field] * light[field]).astype(np.uint8)
-    return plate
-
-
-def _strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:
-    """An exponent for the light that ink lets through: faint to heavy, and in colour of any hue."""
-    strength = np.exp(rng.uniform(np.log(0.22), np.log(1.4)))
-    hue = rng.uniform(0.6, 1.5, 3 if colour and rng.random() < 0.5 else 1)
-    return np.asarray(strength * hue, np.float64)
-
-
-def _scale(rng: Generator, low: float, high: float, odds: float) -> float:
-    """How much larger to show a patch: 1, or with these odds something between low and high."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if rng.random() < odds else 1.0
-
-
-def _resized(patch: Page, size: int) -> Page:
-    if patch.shape[0] == size:
-        return patch
-    how = cv2.INTER_AREA if patch.shape[0] > size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
-
-
-def _marked(rng: Generator, light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Paper with stains and folds of our own on it."""
-    blank = np.full(light.shape, 255, np.uint8)
-    marks = damage(blank, rng, None, strength=float(rng.uniform(0.2, 1.0)))
-    return light * np.divide(marks, 255, dtype=np.float32)
-
-
-def _other_light(rng: Generator, noisy: Page) -> Page:
-    """The light of another scanner: pairs are few, scanners are not."""
-    bent = (noisy.astype(np.float32) / 255) ** rng.uniform(0.8, 1.25)
-    return np.clip((bent * rng.uniform(0.85, 1.08) + rng.uniform(-0.04, 0.04)) * 255, 0, 255).astype(np.uint8)
+    scale = scale_by(rng, 0.5, 2.5, 0.6) if pair.bitonal else scale_by(rng, 0.65, 1.6, 0.15)
+    side = max(8, round(size / (scale * view.enlarged)))
+    noisy, clean = crop(rng, side, page, as_grey(pair.clean))
+    return resized(noisy, size), resized(clean, size)
 
 
 def _ink_map(clean: Page) -> NDArray[np.uint8]:

@@ -79,12 +79,12 @@ def _parse() -> argparse.Namespace:
     add("--times", type=int, default=5, help="turns that cost is the best of (5)")
     add("--fresh", action="store_true", help="measure again what was measured before")
     add("--quick", action="store_true", help="two pages of a kind, to see that all works; writes no tables")
-    add("--results", type=Path, help="the folder of results (runs/quality; with --quick, one of its own)")
+    add("--results", type=Path, help="the folder of results (infra/quality; with --quick, one in runs/)")
     add("--curve", action="append", metavar="RUN", help="trainings to draw, by folder of runs/; default: all")
     given = parser.parse_args()
     given.only = given.only or list(SECTIONS)
     given.model = given.model or ([] if given.only == ["tables"] else [SHIPPED])
-    given.results = given.results or ROOT / "runs" / ("quality-quick" if given.quick else "quality")
+    given.results = given.results or ROOT / ("runs/quality-quick" if given.quick else "infra/quality")
     if given.data is None and any(section in TASKS for section in given.only):
         parser.error("--data is needed: a folder of real scans")
     return given

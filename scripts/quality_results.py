@@ -1,13 +1,14 @@
 """Measurements: how a method does on a task, and the JSON files in which they are kept.
 
-One file a section and method, under `runs/quality`, with a row a page. A peer is measured once for a set of
-cases, not once for each of our weights: what lies there is taken again where cases and recipe are the same.
+One file a section and method, under `infra/quality`, with a row a page. A peer is measured once for a set of
+cases, not once for each of our weights: what lies there is taken again where cases and recipe are the same,
+on whatever machine: hence they are kept with the project.
 """
 
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -99,10 +100,16 @@ class Results:
     folder: Path
 
     def keep(self, measurement: Measurement) -> None:
-        """Write a measurement, in place of an older one of the same method."""
+        """Write a measurement, in place of an older one of the same method.
+
+        Those on other cases go: they can't stand in one table with it.
+        """
         path = self._path(measurement.section, measurement.method, measurement.weights)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(measurement), indent=1) + "\n")
+        for other in path.parent.glob("*.json"):
+            if _read(other).fingerprint != measurement.fingerprint:
+                other.unlink()
+        path.write_text(json.dumps(asdict(measurement), separators=(",", ":")) + "\n")
 
     def find(self, section: str, fingerprint: str, method: Method) -> Measurement | None:
         """What was measured of this very method on these very cases."""
@@ -112,19 +119,12 @@ class Results:
         return found if same else None
 
     def of(self, section: str) -> list[Measurement]:
-        """All measurements on the cases that were measured on last, the oldest first."""
-        paths = (self.folder / section).glob("*.json")
-        found = [_read(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
-        return newest_cases(found)
+        """All measurements of a section."""
+        return [_read(path) for path in sorted((self.folder / section).glob("*.json"))]
 
     def _path(self, section: str, method: str, weights: Weights | None) -> Path:
         name = re.sub(r"\W+", "-", method.lower()).strip("-")
         return self.folder / section / f"{name}{f'-{weights.sha256[:8]}' if weights else ''}.json"
-
-
-def newest_cases(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """Those that were measured on the same cases as the last: others can't stand in one table with it."""
-    return [one for one in measurements if one.fingerprint == measurements[-1].fingerprint]
 
 
 def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:

@@ -82,7 +82,7 @@ def test_bad_weights_are_one_sentence(kind: str, archive: Path, tmp_path: Path) 
 
 def test_weights_of_another_architecture(archive: Path, tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
-    save_weights(Autoencoder(AutoencoderConfig(widths=(4, 4))), weights)
+    save_weights(Autoencoder(AutoencoderConfig(widths=(4, 4), blocks=(1, 1))), weights)
     data = weights.read_bytes()
     weights.write_bytes(data.replace(networks.PUMICE.encode(), networks.PUMICE.encode()[:-1] + b"0"))
     is_refused(["clean", str(archive), str(tmp_path / "c"), "--model", str(weights)], "architecture")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from model import forward
-from model.autoencoder import Autoencoder, AutoencoderConfig, apply
+from model import autoencoder, forward
+from model.autoencoder import Autoencoder, AutoencoderConfig, apply, is_large
 from model.cleaner import Cleaner, DeviceError, Pixels, pick_device
 from model.forward import PageNetwork
 from model.weights import SHIPPED, save_weights
 
-TINY = AutoencoderConfig(shuffle=2, widths=(8, 8, 16))
+TINY = AutoencoderConfig(widths=(8, 8, 16), blocks=(2, 1, 2))
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +66,24 @@ def farthest(a: Pixels, b: Pixels) -> float:
 KINDS = [(np.uint8, ()), (np.uint8, (3,)), (np.uint16, ()), (np.uint16, (3,))]
 
 
+@pytest.fixture(params=[False, True], ids=["small", "large"])
+def large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Pages of any size count as large, or none does."""
+    monkeypatch.setattr(autoencoder, "LARGE", 0 if request.param else 1 << 40)
+    return bool(request.param)
+
+
 @pytest.mark.parametrize(("dtype", "channels"), KINDS)
-def test_the_result_is_what_the_training_saw(weights: Path, dtype: type, channels: tuple[int, ...]) -> None:
+def test_the_result_is_what_the_training_saw(
+    weights: Path, dtype: type, channels: tuple[int, ...], large: bool
+) -> None:
     page = some_page(90, 71, *channels, dtype=dtype)
     white = np.iinfo(dtype).max
     x = torch.from_numpy(page.reshape(1, 90, 71, -1).astype(np.float32)).permute(0, 3, 1, 2) / white
-    x = torch.nn.functional.pad(x, (0, -71 % TINY.stride, 0, -90 % TINY.stride), mode="replicate")
+    stride = TINY.stride(large)
+    x = torch.nn.functional.pad(x, (0, -71 % stride, 0, -90 % stride), mode="replicate")
     with torch.no_grad():
-        expected = apply(x, *random_network()(x)) * white
+        expected = apply(x, *random_network()(x, large)) * white
     wanted = expected[0, :, :90, :71].permute(1, 2, 0).numpy().round().astype(dtype).reshape(page.shape)
     exact = Cleaner(weights, "cpu")
     exact._network = PageNetwork(random_network(), torch.device("cpu"), torch.float32)
@@ -83,6 +93,7 @@ def test_the_result_is_what_the_training_saw(weights: Path, dtype: type, channel
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.usefixtures("large")
 def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     page = torch.from_numpy(some_page(301, 83, 3))[None]
     whole = PageNetwork(random_network(), torch.device("cpu"), dtype)(page)
@@ -92,10 +103,32 @@ def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, dtype: torch.dty
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("large")
 def test_a_tiled_page_equals_the_untiled_one(weights: Path, kind: tuple[type, tuple[int, ...]]) -> None:
     page = some_page(500, 700, *kind[1], dtype=kind[0])
     whole, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
     assert farthest(whole.clean([page])[0], tiled.clean([page])[0]) <= 1
+
+
+def test_tiles_of_a_large_page_are_seen_as_it_is(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = some_page(300, 700)
+    monkeypatch.setattr(autoencoder, "LARGE", 300 * 700)
+    assert is_large(300, 700) and not is_large(300, 699)
+    whole, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
+    cleaned = whole.clean([page])[0]
+    assert farthest(cleaned, tiled.clean([page])[0]) <= 1
+    monkeypatch.setattr(autoencoder, "LARGE", 300 * 700 + 1)
+    assert farthest(cleaned, whole.clean([page])[0]) > 1, "as a small page it would be cleaned otherwise"
+
+
+def test_a_network_of_one_size_of_cells_sees_all_pages_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = PageNetwork(
+        random_network(AutoencoderConfig((2,), (8, 8), (1, 1))), torch.device("cpu"), torch.float32
+    )
+    page = torch.from_numpy(some_page(61, 40))[None, ..., None]
+    small = network(page)
+    monkeypatch.setattr(autoencoder, "LARGE", 0)
+    assert torch.equal(network(page), small)
 
 
 def test_a_tiled_page_equals_the_untiled_one_at_full_depth(tmp_path: Path) -> None:
@@ -114,16 +147,18 @@ def _compare_tiles(path: Path) -> None:
     assert farthest(whole.clean([page])[0], tiled.clean([page])[0]) <= 1
 
 
-def test_the_reach_is_no_promise_too_much() -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_the_reach_is_no_promise_too_much(large: bool) -> None:
     model = random_network().double()
-    page = torch.rand(1, 1, 40 * TINY.stride, 40 * TINY.stride, dtype=torch.float64)
+    stride, reach = TINY.stride(large), TINY.reach(large)
+    page = torch.rand(1, 1, 30 * stride, 30 * stride, dtype=torch.float64)
     other = page.clone()
-    row = 20 * TINY.stride
+    row = 15 * stride
     other[..., row, row] = 0
-    changed = (apply(page, *model(page)) - apply(other, *model(other)))[0, 0].abs() > 0
+    changed = (apply(page, *model(page, large)) - apply(other, *model(other, large)))[0, 0].abs() > 0
     rows, columns = (torch.nonzero(changed.any(axis)).flatten() for axis in (1, 0))
-    assert row - TINY.reach <= int(rows.min()) and int(rows.max()) <= row + TINY.reach
-    assert row - TINY.reach <= int(columns.min()) and int(columns.max()) <= row + TINY.reach
+    assert row - reach <= int(rows.min()) and int(rows.max()) <= row + reach
+    assert row - reach <= int(columns.min()) and int(columns.max()) <= row + reach
 
 
 def test_a_strip_may_be_all_padding() -> None:
@@ -180,14 +215,14 @@ def test_pages_may_be_views_and_read_only(weights: Path) -> None:
 
 def short_of_memory(
     monkeypatch: pytest.MonkeyPatch, cleaner: Cleaner, most: int
-) -> Callable[[Sequence[Pixels]], list[Pixels]]:
+) -> Callable[[Sequence[Pixels], bool], list[Pixels]]:
     """Let a forward pass of more than `most` pixels fail as CUDA does."""
     real = cleaner._forward
 
-    def limited(pages: Sequence[Pixels]) -> list[Pixels]:
+    def limited(pages: Sequence[Pixels], large: bool) -> list[Pixels]:
         if sum(page.shape[0] * page.shape[1] for page in pages) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(pages)
+        return real(pages, large)
 
     monkeypatch.setattr(cleaner, "_forward", limited)
     return limited
@@ -199,7 +234,7 @@ def test_out_of_memory_halves_tiles_for_this_process_only(
     page = some_page(1500, 900)
     wanted = Cleaner(weights, "cpu").clean([page])[0]
     cleaner = Cleaner(weights, "cpu")
-    short_of_memory(monkeypatch, cleaner, 700 * 700)
+    short_of_memory(monkeypatch, cleaner, (512 + 2 * TINY.reach(False)) ** 2)
     assert farthest(cleaner.clean([page])[0], wanted) <= 1
     assert cleaner.tile == 512
     assert cleaner.clean([page])[0].shape == page.shape

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.random import Generator
 
 from model import damage as dirt
 from model.damage import damage, damage_bitonal
 from model.page import Page
-from model.paper import fractal_noise, grain, line_distance, smooth_noise, wobbly_disc, wrinkles
+from model.paper import Plane, fractal_noise, grain, line_distance, smooth_noise, wobbly_disc, wrinkles
 from model.render import render_page
 
 
@@ -58,7 +59,15 @@ def test_strength_darkens() -> None:
     assert levels[0] > levels[1] > levels[2]
 
 
-DARK_ONLY = [dirt._stain, dirt._ring, dirt._blotches, dirt._border]
+def _stain(rng: Generator, height: int, width: int) -> Plane:
+    return dirt._stain(rng, height, width, whole=max(height, width))
+
+
+def _ring_of_a_larger_page(rng: Generator, height: int, width: int) -> Plane:
+    return dirt._ring(rng, height, width, whole=3000)
+
+
+DARK_ONLY = [_stain, _ring_of_a_larger_page, dirt._blotches, dirt._border]
 BOTH_WAYS = [dirt._fold, dirt._crease, dirt._wrinkled]
 
 
@@ -71,6 +80,15 @@ def test_every_mark_stays_within_its_range(mark: dirt.Mark, shape: tuple[int, in
         assert np.isfinite(shade).all() and shade.max() <= 0.95
         assert shade.min() >= (0 if mark in DARK_ONLY else -0.5)
         assert np.array_equal(shade, mark(np.random.default_rng(seed), *shape))
+
+
+def test_a_patch_of_a_larger_page_may_lie_inside_a_stain() -> None:
+    def covered(whole: int) -> int:
+        """Stains that darken every corner of a patch."""
+        patches = [dirt._stain(np.random.default_rng(seed), 300, 300, whole) for seed in range(60)]
+        return sum(bool((patch[::299, ::299] > 0.02).all()) for patch in patches)
+
+    assert covered(300) == 0 and covered(3000) > 5
 
 
 def test_a_one_bit_scan_stays_one_bit_and_keeps_its_shape() -> None:

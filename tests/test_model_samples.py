@@ -5,8 +5,10 @@ import pytest
 
 from model.images import DataFault
 from model.loss import Truth
+from model.page import Page
 from model.papers import Pair
-from model.samples import _GREY_TRUTHS, Batch, Patches, _ink_map
+from model.samples import _LARGE, _SMALL, LARGE_SHARE, Batch, Patches, _ink_map, _View
+from model.variations import with_plate
 
 
 def some_pair(name: str, grey: bool = False) -> Pair:
@@ -19,7 +21,7 @@ def some_pair(name: str, grey: bool = False) -> Pair:
 
 def equal(a: Batch, b: Batch) -> bool:
     parts = ((a.noisy, b.noisy), (a.clean, b.clean), (a.ink, b.ink), (a.truth, b.truth))
-    return all(np.array_equal(x, y) for x, y in parts)
+    return a.large == b.large and all(np.array_equal(x, y) for x, y in parts)
 
 
 def test_seed_and_step_decide_a_batch() -> None:
@@ -40,6 +42,37 @@ def test_seed_and_step_decide_a_batch() -> None:
     assert {batch.noisy.shape[1] for batch in first} == {1, 3}, "grey and colour"
 
 
+def test_so_many_batches_are_of_large_pages() -> None:
+    data = Patches([], [some_pair("b").clean], 0)
+    large = [batch.large for batch in data.batches(0, 60)]
+    assert np.mean(large) == pytest.approx(LARGE_SHARE, abs=0.2)
+
+
+def test_strokes_are_wider_on_large_pages() -> None:
+    clean = np.full((600, 600), 255, np.uint8)
+    clean[:, ::40] = clean[:, 1::40] = 0
+    pair = Pair("rules", (clean * 0.8).astype(np.uint8), clean)
+
+    def width(view: _View) -> float:
+        samples = [
+            Patches([pair], [], 0)._pair(np.random.default_rng(n), 256, False, view) for n in range(30)
+        ]
+        return float(np.median([(s.clean[128] == 0).sum() / max(1, _starts(s.clean[128])) for s in samples]))
+
+    assert 1.5 * width(_SMALL) < width(_LARGE)
+
+
+def _starts(row: Page) -> int:
+    return int(np.count_nonzero(np.diff((row == 0).astype(int)) == 1))
+
+
+def test_a_shaded_field_shows_an_edge() -> None:
+    page = np.full((80, 90), 255, np.uint8)
+    for seed in range(200):
+        plate = with_plate(np.random.default_rng(seed), page)
+        assert (plate == 255).any(), "nobody can tell a field that covers all from a stain"
+
+
 def test_pairs_alone_and_pages_alone_will_do() -> None:
     for pairs, pages in (([some_pair("a")], []), ([], [some_pair("b").clean])):
         for batch in Patches(pairs, pages, 0).batches(0, 4):
@@ -52,7 +85,7 @@ def test_truths_of_black_and_white_are_marked_and_stay_so() -> None:
     for grey in (False, True):
         for batch in Patches([some_pair("a", grey)], [], 0).batches(0, 6):
             assert (batch.truth == Truth.BITONAL).all() != grey
-            assert (batch.truth == Truth.TONES).any() == grey
+            assert (batch.truth == Truth.TONES).any() == (grey and not batch.large)
             assert grey or set(np.unique(batch.clean)) <= {0, 255}
 
 
@@ -60,8 +93,8 @@ def test_how_many_pairs_there_are_of_either_truth_makes_no_difference() -> None:
     many = [some_pair(f"{'x' * n}", grey=True) for n in range(1, 6)]
     data = Patches([some_pair("one"), *many], [], 0)
     rng = np.random.default_rng(0)
-    for colour, greys in _GREY_TRUTHS.items():
-        drawn = [not data._sheet(rng, colour).pair.bitonal for _ in range(1000)]
+    for greys in (0, 0.2, 0.75):
+        drawn = [not data._sheet(rng, greys).pair.bitonal for _ in range(1000)]
         assert np.mean(drawn) == pytest.approx(greys, abs=0.05)
 
 
@@ -72,7 +105,7 @@ def test_strokes_meet_the_paper_of_others() -> None:
     light = Pair("light", np.where(clean == 0, 20, 220).astype(np.uint8), clean)
     data = Patches([dark, light], [], 0)
     rng = np.random.default_rng(1)
-    samples = [data._on_other_paper(rng, 200, colour=False) for _ in range(12)]
+    samples = [data._on_other_paper(rng, 200, False, _SMALL) for _ in range(12)]
     papers = [float(np.median(s.noisy[s.clean == 255])) for s in samples if (s.clean == 255).any()]
     assert min(papers) < 130 and max(papers) > 180, "both papers, whichever the strokes came from"
     for s in samples:

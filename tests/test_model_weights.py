@@ -25,7 +25,7 @@ from model.weights import (
     save_weights,
 )
 
-TINY = AutoencoderConfig(shuffle=2, widths=(4, 6))
+TINY = AutoencoderConfig((2,), (4, 6), (2, 1))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def tensors() -> dict[str, Tensor]:
 
 
 def written(path: Path, holds: dict[str, Tensor], **metadata: str) -> Path:
-    config = json.dumps({"shuffle": 2, "widths": [4, 6], "blocks": 2})
+    config = json.dumps({"cells": [2], "widths": [4, 6], "blocks": [2, 1]})
     save_file(holds, path, {"architecture": PUMICE, "config": config, **metadata})
     return path
 
@@ -133,7 +133,7 @@ def test_another_architecture(tmp_path: Path) -> None:
 
 
 def _changed(**changes: Any) -> str:
-    return json.dumps({"shuffle": 2, "widths": [4, 6], "blocks": 2, **changes})
+    return json.dumps({"cells": [2], "widths": [4, 6], "blocks": [2, 1], **changes})
 
 
 @pytest.mark.parametrize(
@@ -143,17 +143,22 @@ def _changed(**changes: Any) -> str:
         "[]",
         "{}",
         "[" * 50_000,
-        _changed(shuffle=None),
-        _changed(shuffle=float("inf")),
-        _changed(shuffle=99),
+        _changed(cells=None),
+        _changed(cells=[float("inf")]),
+        _changed(cells=[99]),
+        _changed(cells=[]),
+        _changed(cells=[2, 4]),
+        _changed(cells=[2, 4, 8]),
         _changed(widths=[]),
         _changed(widths=[0, 4]),
         _changed(widths=[10**9, 10**9]),
         _changed(widths=5),
         _changed(widths=[4, 7]),
-        _changed(blocks=0),
-        _changed(blocks=10**9),
-        _changed(blocks=3),
+        _changed(blocks=2),
+        _changed(blocks=[2]),
+        _changed(blocks=[2, 0]),
+        _changed(blocks=[2, 10**9]),
+        _changed(blocks=[3, 1]),
     ],
 )
 def test_a_shape_that_is_none_of_ours(tmp_path: Path, config: str) -> None:
@@ -162,20 +167,22 @@ def test_a_shape_that_is_none_of_ours(tmp_path: Path, config: str) -> None:
 
 def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
     holds = tensors()
-    refused(written(tmp_path / "a.safetensors", {**holds, "stem.weight": torch.zeros(3)}), "stem.weight")
+    refused(
+        written(tmp_path / "a.safetensors", {**holds, "ends.2.stem.weight": torch.zeros(3)}), "stem.weight"
+    )
     refused(written(tmp_path / "b.safetensors", {**holds, "more": torch.zeros(3)}), "more")
-    del holds["gain.bias"]
+    del holds["ends.2.gain.bias"]
     refused(written(tmp_path / "c.safetensors", holds), "gain.bias")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none(tmp_path: Path, value: float) -> None:
-    holds = {**tensors(), "stem.bias": torch.full((4,), value)}
+    holds = {**tensors(), "ends.2.stem.bias": torch.full((4,), value)}
     refused(written(tmp_path / "nan.safetensors", holds), "not finite")
 
 
 def test_numbers_that_are_no_floats(tmp_path: Path) -> None:
-    holds = {**tensors(), "stem.bias": torch.ones(4, dtype=torch.complex64)}
+    holds = {**tensors(), "ends.2.stem.bias": torch.ones(4, dtype=torch.complex64)}
     refused(written(tmp_path / "complex.safetensors", holds), "not finite")
 
 

@@ -13,7 +13,7 @@ from scripts.blocks import Curve, draw_curves, replace_block, table
 from scripts.quality_case import Case, Kind, Method, Task, Weights
 from scripts.quality_data import Material
 from scripts.quality_methods import NOTHING, TRUTH, PeerFault, peers
-from scripts.quality_results import Measurement, Results, measure, newest_cases
+from scripts.quality_results import Measurement, Results, measure
 from scripts.quality_scores import paper_rmse, parse_words, score_untouched
 from scripts.quality_table import recipes, section_table, shipped_table, variants_table
 from scripts.quality_targets import Contest, half_of_best, never_worse, targets_table
@@ -134,10 +134,15 @@ def test_what_was_missing_is_tried_again(tmp_path: Path) -> None:
     assert Results(tmp_path).find("pairs", "f", peer) is None
 
 
-def test_only_measurements_of_the_same_cases_share_a_table() -> None:
-    old, new = (measured(name, Kind.PEER, [], fingerprint=name) for name in ("old", "new"))
-    assert newest_cases([old, new]) == [new]
-    assert newest_cases([]) == []
+def test_only_measurements_of_the_same_cases_share_a_table(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    old, new, too = (
+        measured(name, Kind.PEER, [], fingerprint=cases)
+        for name, cases in (("old", "a"), ("new", "b"), ("too", "b"))
+    )
+    for one in (old, new, too):
+        results.keep(one)
+    assert results.of("pairs") == [new, too]
 
 
 def read(method: str, kind: Kind, a: float, b: float, **more: object) -> Measurement:

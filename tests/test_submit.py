@@ -104,7 +104,7 @@ def test_weights_travel_and_are_part_of_what_the_work_is(
 ) -> None:
     monkeypatch.setattr(submit, "make_package", make_package)
     weights = tmp_path / "mine.safetensors"
-    save_weights(Autoencoder(AutoencoderConfig(widths=(4, 4))), weights)
+    save_weights(Autoencoder(AutoencoderConfig(widths=(4, 4), blocks=(1, 1))), weights)
     job = api.submit(SRC, DST, fake.url, CleanOptions(model=weights))
     assert shlex.split(fake.jobs[job.job_id]["entrypoint"])[-2:] == ["--model", "submitted.safetensors"]
     (package,) = fake.packages.values()

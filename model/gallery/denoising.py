@@ -28,7 +28,7 @@ from model.train import train
 from model.weights import load_weights
 
 EPOCHS, BATCH, PATIENCE = 20, 2048, 10
-_CLEANER = AutoencoderConfig(shuffle=2, widths=(48, 96))
+_CLEANER = AutoencoderConfig((2,), (48, 96), (2, 1))
 _CLEANER_BATCH = 256
 
 

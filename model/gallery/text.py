@@ -52,7 +52,8 @@ class Text(System):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, H, W) in and out, 0..1, H and W even."""
-        return self.network.restored(x)
+        output: Tensor = self.network(x)
+        return output.float()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""What makes patches to learn from unlike each other: their light, their size, what is printed on them."""
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from model.damage import damage
+from model.page import Page
+from model.paper import fractal_noise
+
+
+def with_plate(rng: Generator, page: Page) -> Page:
+    """A page with a shaded field or a photograph on it: straight edges are what tells them from stains.
+
+    So some of them are always in view: a field reaches into the patch from one side, or lies in it.
+    """
+    height, width = page.shape[:2]
+    light = np.full(page.shape, rng.uniform(0.4, 0.97, page.shape[2:]))
+    if rng.random() < 0.5:
+        tones = 0.5 + rng.uniform(0.4, 1.0) * fractal_noise(rng, height, width, rng.uniform(8, height / 2), 6)
+        light = np.clip(light * tones.reshape(height, width, *[1] * (page.ndim - 2)), 0, 1)
+    (top, bottom), (left, right) = (_span(rng, side) for side in (height, width))
+    plate = page.copy()
+    field = (slice(top, bottom), slice(left, right))
+    plate[field] = (page[field] * light[field]).astype(np.uint8)
+    return plate
+
+
+def _span(rng: Generator, side: int) -> tuple[int, int]:
+    """From where to where a field reaches, along one side of a patch; never over all of it."""
+    length = rng.uniform(0.1, 0.8) * side
+    start = rng.uniform(-0.3 * length, side - 0.7 * length)
+    return max(0, int(start)), min(side, int(start + length))
+
+
+def strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:
+    """An exponent for the light that ink lets through: faint to heavy, and in colour of any hue."""
+    strength = np.exp(rng.uniform(np.log(0.22), np.log(1.4)))
+    hue = rng.uniform(0.6, 1.5, 3 if colour and rng.random() < 0.5 else 1)
+    return np.asarray(strength * hue, np.float64)
+
+
+def scale_by(rng: Generator, low: float, high: float, odds: float) -> float:
+    """How much larger to show a patch: 1, or with these odds something between low and high."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if rng.random() < odds else 1.0
+
+
+def resized(patch: Page, size: int) -> Page:
+    """A square patch at another size."""
+    if patch.shape[0] == size:
+        return patch
+    how = cv2.INTER_AREA if patch.shape[0] > size else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
+
+
+def marked(rng: Generator, light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Paper with stains and folds of our own on it."""
+    blank = np.full(light.shape, 255, np.uint8)
+    marks = damage(blank, rng, None, strength=float(rng.uniform(0.2, 1.0)))
+    return light * np.divide(marks, 255, dtype=np.float32)
+
+
+def other_light(rng: Generator, noisy: Page) -> Page:
+    """The light of another scanner: pairs are few, scanners are not."""
+    bent = (noisy.astype(np.float32) / 255) ** rng.uniform(0.8, 1.25)
+    return np.clip((bent * rng.uniform(0.85, 1.08) + rng.uniform(-0.04, 0.04)) * 255, 0, 255).astype(np.uint8)
