@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from model.autoencoder import Autoencoder, is_large
 from model.cells import cells_of, cleaned_cells, pad, rows_of
 from model.convolve import convolve
-from model.ends import CHANNELS, Ends, grey_head, grey_stem
+from model.ends import CHANNELS, Ends, bias_of, grey_head, grey_stem
 
 CELLS = 1 << 17
 """A strip's size on a CPU, in cells of its level. Smaller strips spend more on halos and calls, larger ones
@@ -210,10 +210,9 @@ def _joined_heads(ends: Ends, channels: int) -> nn.Conv2d:
     """Both heads as one layer: the gain's channels, then the correction's as `cleaned_cells` wants it."""
     heads = (ends.gain, ends.correction)
     if channels == CHANNELS:
-        (gain, gain_bias), (correction, bias) = ((head.weight, head.bias) for head in heads)
+        (gain, gain_bias), (correction, bias) = ((head.weight, bias_of(head)) for head in heads)
     else:
         (gain, gain_bias), (correction, bias) = (grey_head(head) for head in heads)
-    assert gain_bias is not None and bias is not None
     correction = correction.reshape(channels, -1, *correction.shape[1:]).transpose(0, 1).flatten(0, 1)
     bias = bias.reshape(channels, -1).T.flatten()
     return _convolution(torch.cat([gain, 255 * correction]), torch.cat([gain_bias, 255 * bias]))

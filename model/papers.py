@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.page import Page, as_grey, crop, is_bitonal
 from model.paper import Plane, fractal_noise, grain, weave, wrinkles
+from model.variations import scale_by
 
 _WHITE = 250
 _SCALES = (1, 4, 16, 64)
@@ -161,7 +162,7 @@ def _patch_of_paper(
     paper = papers[int(rng.integers(0, len(papers)))]
     if not colour:
         paper = as_grey(paper)
-    scale = enlarged * (float(np.exp(rng.uniform(np.log(0.6), np.log(1.8)))) if rng.random() < 0.6 else 1.0)
+    scale = enlarged * scale_by(rng, 0.6, 1.8, 0.6)
     patch = crop(rng, max(8, round(size / scale)), paper)[0]
     if patch.shape[0] != size:
         patch = np.asarray(cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)

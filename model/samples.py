@@ -197,7 +197,7 @@ class Patches:
         strength = 1 - 0.7 * float(rng.random()) ** 2
         return _Sample(damage(page, rng, other, strength, int(_WHOLE_PAGE * view.enlarged)), page)
 
-    def _patch(self, rng: Generator, size: int, colour: bool, view: _View, more: Sequence[Page] = ()) -> Page:
+    def _patch(self, rng: Generator, size: int, colour: bool, view: _View) -> Page:
         page = self.pages[int(rng.integers(0, len(self.pages)))]
         scale = scale_by(rng, *view.scaled, 0.5)
         return resized(_in_mode(crop(rng, max(8, round(size / scale)), page)[0], colour), size)
