@@ -32,6 +32,7 @@ from model.weights import WeightsError, fingerprint, load_card, load_weights, sa
 CLEAN_PAGES = 120
 RENDERED_PAGES = 200
 LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-3
+_RATES = f"{LEARNING_RATE}, with --init {FINE_TUNING_RATE}; a lower one keeps more of what --init knows"
 CHECK_PAGES = 12
 CHECK_SEED = 10_000
 """Clean pages for the card's scores are drawn from another seed than those for training."""
@@ -64,10 +65,13 @@ def train_command(
     patience: Annotated[
         int, typer.Option(min=1, help="Stop after so many checks on held-out pairs without a better one.")
     ] = 8,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-6, max=0.1, show_default=False, help=f"The cycle's peak; {_RATES}.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="All randomness.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
-    config = _config(network, steps, seed, patience, init)
+    config = _config(network, steps, seed, patience, learning_rate or _usual_rate(init))
     try:
         known, held = read_pairs(pairs or [], hold_out_ or [])
         data = _patches(known, clean or [], seed)
@@ -110,10 +114,13 @@ def read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[P
     return known, held
 
 
-def _config(network: NetworkName, steps: int, seed: int, patience: int, init: Path | None) -> TrainConfig:
+def _config(network: NetworkName, steps: int, seed: int, patience: int, rate: float) -> TrainConfig:
     shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
-    rate = FINE_TUNING_RATE if init else LEARNING_RATE
     return TrainConfig(steps, seed, rate, patience=patience, network=shape)
+
+
+def _usual_rate(init: Path | None) -> float:
+    return FINE_TUNING_RATE if init else LEARNING_RATE
 
 
 def _patches(known: Sequence[Pair], clean: Sequence[Path], seed: int) -> Patches:

@@ -61,7 +61,7 @@ class AutoencoderConfig:
 
     cells: tuple[int, ...] = (2, 4)
     widths: tuple[int, ...] = (32, 32, 64, 96, 128)
-    blocks: tuple[int, ...] = (2, 1, 1, 1, 1)
+    blocks: tuple[int, ...] = (3, 1, 2, 2, 2)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.cells) <= 2 or not all(1 <= cell <= MAX_CELL for cell in self.cells):  # noqa: PLR2004

@@ -71,11 +71,12 @@ class Cleaner:
         self._batches = self.device.type != "cpu"
         self.tile = tile
 
-    def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
+    def clean(self, pages: Sequence[Pixels], large: bool | None = None) -> list[Pixels]:
         """Clean pages of one shape and dtype.
 
         Args:
             pages: at least one page; all of the same shape and dtype.
+            large: whether they are parts of large pages (`model.autoencoder.LARGE`); whole ones by default.
 
         Returns:
             As many pages, same shape and dtype.
@@ -83,29 +84,30 @@ class Cleaner:
         Raises:
             DeviceError: not even the smallest tile fits into the device's memory.
         """
-        while (cleaned := self._attempt(pages)) is None:
+        if large is None:
+            large = is_large(*pages[0].shape[:2])
+        while (cleaned := self._attempt(pages, large)) is None:
             torch.cuda.empty_cache()
             if len(pages) > 1:
                 half = len(pages) // 2
-                return [*self.clean(pages[:half]), *self.clean(pages[half:])]
+                return [*self.clean(pages[:half], large), *self.clean(pages[half:], large)]
             if self.tile // 2 < SMALLEST_TILE:
                 raise DeviceError("the device has too little free memory even for a small tile")
             self.tile //= 2
             log.warning("out of device memory: tiles are now %d pixels", self.tile)
         return cleaned
 
-    def _attempt(self, pages: Sequence[Pixels]) -> list[Pixels] | None:
+    def _attempt(self, pages: Sequence[Pixels], large: bool) -> list[Pixels] | None:
         """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
         try:
             if self._batches and max(pages[0].shape[:2]) <= self.tile:
-                return self._forward(pages, is_large(*pages[0].shape[:2]))
-            return [self._by_tiles(page) for page in pages]
+                return self._forward(pages, large)
+            return [self._by_tiles(page, large) for page in pages]
         except torch.OutOfMemoryError:
             return None
 
-    def _by_tiles(self, page: Pixels) -> Pixels:
+    def _by_tiles(self, page: Pixels, large: bool) -> Pixels:
         height, width = page.shape[:2]
-        large = is_large(height, width)
         reach, stride = self._config.reach(large), self._config.stride(large)
         if max(height, width) <= self.tile + 2 * reach:
             return self._forward([page], large)[0]

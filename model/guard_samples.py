@@ -101,7 +101,7 @@ class GuardSamples:
         )
         scans, cleaned, truths = (
             [as_grey(np.asarray(page, np.uint8)) for page in pages]
-            for pages in (scans, self.cleaner.clean(scans), truths)
+            for pages in (scans, self.cleaner.clean(scans, batch.large), truths)
         )
         cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
         return _Cleaned(scans, cleaned, truths, [Truth(int(kind)) for kind in batch.truth], known=True)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model import ink
 from model.page import Page
-from model.paper import fractal_noise
+from model.pictures import halftone, photograph
 
 _TEXT = """
 the of and to in is that it was for on are with as his they at be this from have or by one had not but
@@ -203,13 +203,9 @@ def _picture(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Se
     width = min(int(dpi * rng.uniform(0.7, 3.5)), right - left)
     if height < 8 or width < 8:
         return 1
-    tones = fractal_noise(rng, height, width, dpi * rng.uniform(0.15, 0.8), 6)
-    tones = np.clip(0.45 + rng.uniform(0.4, 1.0) * tones, 0, 1)
+    tones = photograph(rng, height, width)
     if rng.random() < 0.4:
-        pitch = max(3.0, dpi / rng.uniform(45, 85))
-        y, x = np.mgrid[0:height, 0:width] / pitch * np.pi
-        screen = 0.5 + 0.25 * (np.sin(x + y) + np.sin(x - y))
-        tones = (tones > screen).astype(np.float32)
+        tones = halftone(rng, tones, dpi)
     x = left + int(rng.integers(0, right - left - width + 1))
     sheet.paste(Image.fromarray((tones * 255).astype(np.uint8)).convert(sheet.mode), (x, top))
     return height

@@ -26,6 +26,7 @@ LARGE_SHARE = 0.4
 _BITONAL = 0.08
 _COVERS = 0.1
 _PLATES = 0.3
+_BLANK = 0.2
 _WHOLE_PAGE = 2000
 """About the side in pixels of what patches are part of: stains may be larger than a patch."""
 
@@ -49,9 +50,9 @@ class _View:
     scaled: tuple[float, float]
 
 
-_SMALL = _View(((8, 256), (4, 416)), 0.25, 0.24, 1.0, (0.4, 1.3))
-_LARGE = _View(((4, 512), (2, 768)), 0.1, 0.22, 2.0, (0.8, 1.8))
-_GREY_TRUTHS = {False: 0.75, True: 0.2}
+_SMALL = _View(((8, 256), (2, 576)), 0.25, 0.24, 1.0, (0.4, 1.3))
+_LARGE = _View(((3, 640), (1, 1088)), 0.1, 0.22, 2.0, (0.8, 1.8))
+_GREY_TRUTHS = {False: 0.65, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
 
@@ -171,17 +172,11 @@ class Patches:
 
     @staticmethod
     def _finish(rng: Generator, noisy: Page, clean: Page, truth: Truth, colour: bool) -> _Sample:
-        """A sample, sometimes turned over; not where the other side may shine through: that is mirrored."""
+        """A sample, sometimes upside down; not mirrored: mirrored is the other side's writing."""
         if truth is Truth.BITONAL:
             clean = np.where(clean < 128, 0, 255).astype(np.uint8)  # what scaling made grey
-            turned = rng.random() < 0.25
-            across, down = turned, turned
-        else:
-            across, down = rng.random() < 0.3, rng.random() < 0.3
-        if across:
-            noisy, clean = noisy[:, ::-1], clean[:, ::-1]
-        if down:
-            noisy, clean = noisy[::-1], clean[::-1]
+        if rng.random() < 0.3:
+            noisy, clean = noisy[::-1, ::-1], clean[::-1, ::-1]
         return _Sample(noisy, _in_mode(clean, colour), truth)
 
     def _damaged(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
@@ -193,6 +188,8 @@ class Patches:
         page = self._patch(rng, size, colour, view)
         if kind < self.spared + _BITONAL and not colour:
             return _Sample(*damage_bitonal(page, rng))
+        if rng.random() < _BLANK:  # with no writing near, it takes more to tell dirt from faint ink
+            page = np.full_like(page, 255)
         other = self._patch(rng, size, False, view)
         strength = 1 - 0.7 * float(rng.random()) ** 2
         return _Sample(damage(page, rng, other, strength, int(_WHOLE_PAGE * view.enlarged)), page)

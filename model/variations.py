@@ -7,23 +7,27 @@ from numpy.typing import NDArray
 
 from model.damage import damage
 from model.page import Page
-from model.paper import fractal_noise
+from model.pictures import photograph
 
 
 def with_plate(rng: Generator, page: Page) -> Page:
-    """A page with a shaded field or a photograph on it: straight edges are what tells them from stains.
+    """A page with a shaded field, a dark one with light writing or a photograph on it.
 
-    So some of them are always in view: a field reaches into the patch from one side, or lies in it.
+    Straight edges are what tells them from stains. So some of them are always in view: a field reaches into
+    the patch from one side, or lies in it.
     """
     height, width = page.shape[:2]
-    light = np.full(page.shape, rng.uniform(0.4, 0.97, page.shape[2:]))
-    if rng.random() < 0.5:
-        tones = 0.5 + rng.uniform(0.4, 1.0) * fractal_noise(rng, height, width, rng.uniform(8, height / 2), 6)
-        light = np.clip(light * tones.reshape(height, width, *[1] * (page.ndim - 2)), 0, 1)
     (top, bottom), (left, right) = (_span(rng, side) for side in (height, width))
+    tint = rng.uniform(0.4, 0.97, page.shape[2:])
     plate = page.copy()
-    field = (slice(top, bottom), slice(left, right))
-    plate[field] = (page[field] * light[field]).astype(np.uint8)
+    field, kind = plate[top:bottom, left:right], rng.random()
+    if kind < 0.4:  # noqa: PLR2004
+        tones = photograph(rng, *field.shape[:2]).reshape(*field.shape[:2], *[1] * (page.ndim - 2))
+        field[:] = 255 * tones ** (2 * tint)
+    elif kind < 0.7:  # noqa: PLR2004
+        field[:] = 255 - field * rng.uniform(0.3, 1) * tint  # white on black
+    else:
+        field[:] = field * tint
     return plate
 
 

@@ -50,7 +50,11 @@ def test_the_card_tells_how_weights_were_made_and_from_which(
     assert "pairs/tw*" in card["command"] and str(tmp_path) not in json.dumps(card)
     assert card["scores"]["pairs held out by pairs/tw*"]["rmse_before"] > 0.1
     run(monkeypatch, "--pairs", pairs, *hold_out, "--init", first, "--out", tmp_path / "b")
-    assert json.loads((tmp_path / "b" / "weights.json").read_text())["init"] == card
+    second = json.loads((tmp_path / "b" / "weights.json").read_text())
+    assert second["init"] == card and second["learning_rate"] < card["learning_rate"]
+    given = ("--learning-rate", "0.0002", "--out", tmp_path / "c")
+    run(monkeypatch, "--pairs", pairs, *hold_out, "--init", first, *given)
+    assert json.loads((tmp_path / "c" / "weights.json").read_text())["learning_rate"] == 0.0002
 
 
 def test_the_articles_network_is_trained_alike(

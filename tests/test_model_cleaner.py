@@ -119,6 +119,8 @@ def test_tiles_of_a_large_page_are_seen_as_it_is(weights: Path, monkeypatch: pyt
     assert farthest(cleaned, tiled.clean([page])[0]) <= 1
     monkeypatch.setattr(autoencoder, "LARGE", 300 * 700 + 1)
     assert farthest(cleaned, whole.clean([page])[0]) > 1, "as a small page it would be cleaned otherwise"
+    for cleaner in (whole, tiled):
+        assert farthest(cleaned, cleaner.clean([page], large=True)[0]) <= 1, "but as a part of one"
 
 
 def test_a_network_of_one_size_of_cells_sees_all_pages_alike(monkeypatch: pytest.MonkeyPatch) -> None:

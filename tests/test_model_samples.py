@@ -73,6 +73,24 @@ def test_a_shaded_field_shows_an_edge() -> None:
         assert (plate == 255).any(), "nobody can tell a field that covers all from a stain"
 
 
+def test_samples_are_turned_and_never_mirrored() -> None:
+    noisy = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    shown = [
+        Patches._finish(np.random.default_rng(seed), noisy, noisy, Truth.PAGE, False) for seed in range(30)
+    ]
+    assert all(np.array_equal(one.noisy, one.clean) for one in shown)
+    assert {one.noisy.tobytes() for one in shown} == {noisy.tobytes(), np.rot90(noisy, 2).tobytes()}
+
+
+def test_some_damaged_pages_bear_no_writing() -> None:
+    written = np.zeros((300, 300), np.uint8)
+    data = Patches([], [written], 0, spared=0)
+    drawn = [data._damaged(np.random.default_rng(seed), 64, True, _SMALL) for seed in range(60)]
+    blank = [one for one in drawn if (one.clean == 255).all()]
+    assert 0 < len(blank) < 30, "dirt alone is dirt too"
+    assert any(one.noisy.min() < 200 for one in blank)
+
+
 def test_pairs_alone_and_pages_alone_will_do() -> None:
     for pairs, pages in (([some_pair("a")], []), ([], [some_pair("b").clean])):
         for batch in Patches(pairs, pages, 0).batches(0, 4):
