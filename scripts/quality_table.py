@@ -65,6 +65,8 @@ _VARIANT = (
 """What stands in the table of variants: section, figure."""
 
 SECTIONS = tuple(_COLUMNS)
+_EARLIER = 6
+"""Trainings that a page lists."""
 
 
 def section_table(section: str, measurements: Sequence[Measurement]) -> str:
@@ -120,7 +122,8 @@ def shipped_table() -> str:
     facts = {key: value for key, value in card.items() if value is not None and key not in apart}
     rows = [["command", f"`{card['command']}`"], *([key, words(value)] for key, value in facts.items())]
     if earlier := list(_earlier(card)):
-        rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(earlier)])
+        shown = earlier[:_EARLIER] + ([f"{more} more"] if (more := len(earlier) - _EARLIER) > 0 else [])
+        rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(shown)])
     return table(["", f"`{SHIPPED.name}`"], rows)
 
 
