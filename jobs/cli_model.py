@@ -71,7 +71,8 @@ def train_command(
     seed: Annotated[int, typer.Option(help="All randomness.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
-    config = _config(network, steps, seed, patience, learning_rate or _usual_rate(init))
+    rate = learning_rate or (FINE_TUNING_RATE if init else LEARNING_RATE)
+    config = _config(network, steps, seed, patience, rate)
     try:
         known, held = read_pairs(pairs or [], hold_out_ or [])
         data = _patches(known, clean or [], seed)
@@ -117,10 +118,6 @@ def read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[P
 def _config(network: NetworkName, steps: int, seed: int, patience: int, rate: float) -> TrainConfig:
     shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
     return TrainConfig(steps, seed, rate, patience=patience, network=shape)
-
-
-def _usual_rate(init: Path | None) -> float:
-    return FINE_TUNING_RATE if init else LEARNING_RATE
 
 
 def _patches(known: Sequence[Pair], clean: Sequence[Path], seed: int) -> Patches:
