@@ -1,7 +1,8 @@
 """Pages in, cleaned pages out: batching, tiling and the device around the network.
 
 A page above the tile size is cut into tiles that overlap by the network's whole reach, so the seams are
-exact; a page's result never depends on the other pages of its batch.
+exact; a page's result never depends on the other pages of its batch. The last word has `model.restraint`,
+which knows the whole page.
 """
 
 import logging
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from model.autoencoder import is_large
+from model.autoencoder import AutoencoderConfig, is_large
 from model.networks import for_pages
+from model.restraint import restrained
 from model.weights import load_weights
 
 log = logging.getLogger(__name__)
@@ -101,7 +104,7 @@ class Cleaner:
         """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
         try:
             if self._batches and max(pages[0].shape[:2]) <= self.tile:
-                return self._forward(pages, large)
+                return self._whole(pages, large)
             return [self._by_tiles(page, large) for page in pages]
         except torch.OutOfMemoryError:
             return None
@@ -110,15 +113,17 @@ class Cleaner:
         height, width = page.shape[:2]
         reach, stride = self._config.reach(large), self._config.stride(large)
         if max(height, width) <= self.tile + 2 * reach:
-            return self._forward([page], large)[0]
+            return self._whole([page], large)[0]
         result = np.empty_like(page)
         for top, bottom in self._spans(height, stride):
             for left, right in self._spans(width, stride):
                 y, x = max(0, top - reach), max(0, left - reach)
-                window = page[y : bottom + reach, x : right + reach]
-                cleaned = self._forward([window], large)[0]
+                window = _tensor([page[y : bottom + reach, x : right + reach]]).to(self.device)
+                cleaned = _pages(self._network(window, large), page.ndim)[0]
                 result[top:bottom, left:right] = cleaned[top - y : bottom - y, left - x : right - x]
-        return result
+        # Such pages are large for any device: where their pixels lie there is room.
+        whole = self._restrained(_tensor([page]), _tensor([result]), large)
+        return _pages(whole, page.ndim)[0]
 
     def _spans(self, length: int, stride: int) -> Iterator[tuple[int, int]]:
         """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
@@ -126,8 +131,24 @@ class Cleaner:
         starts = range(0, length, step)
         return ((start, min(start + step, length)) for start in starts)
 
-    def _forward(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
-        # np.stack copies: what torch gets is writable and contiguous whatever the pages are.
-        stack = np.stack([page if page.ndim > 2 else page[..., None] for page in pages])  # noqa: PLR2004
-        array = self._network(torch.from_numpy(stack).to(self.device), large).to("cpu").numpy()
-        return [page[..., 0] if pages[0].ndim == 2 else page for page in array]  # noqa: PLR2004
+    def _whole(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
+        """Clean pages that the device takes as they are."""
+        scans = _tensor(pages).to(self.device)
+        return _pages(self._restrained(scans, self._network(scans, large), large), pages[0].ndim)
+
+    def _restrained(self, scans: Tensor, cleaned: Tensor, large: bool) -> Tensor:
+        if not isinstance(self._config, AutoencoderConfig):
+            return cleaned  # the article's network stays what it is
+        cell = self._config.cell(large)
+        return restrained(scans, cleaned, cell + cell % 2)
+
+
+def _tensor(pages: Sequence[Pixels]) -> Tensor:
+    """(N, H, W, C), a copy: writable and contiguous whatever the pages are."""
+    return torch.from_numpy(np.stack([page if page.ndim > 2 else page[..., None] for page in pages]))  # noqa: PLR2004
+
+
+def _pages(batch: Tensor, dimensions: int) -> list[Pixels]:
+    """What `_tensor` made, as pages of so many dimensions."""
+    array = batch.to("cpu").numpy()
+    return [page[..., 0] if dimensions == 2 else page for page in array]  # noqa: PLR2004

@@ -1,6 +1,5 @@
 """Pages in, pages out: the same numbers whatever the tiles, the batch, the strips and the memory."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from model import autoencoder, forward
 from model.autoencoder import Autoencoder, AutoencoderConfig, apply, is_large
 from model.cleaner import Cleaner, DeviceError, Pixels, pick_device
 from model.forward import PageNetwork
+from model.restraint import restrained
 from model.weights import SHIPPED, save_weights
 
 TINY = AutoencoderConfig(widths=(8, 8, 16), blocks=(2, 1, 2))
@@ -84,7 +84,9 @@ def test_the_result_is_what_the_training_saw(
     x = torch.nn.functional.pad(x, (0, -71 % stride, 0, -90 % stride), mode="replicate")
     with torch.no_grad():
         expected = apply(x, *random_network()(x, large)) * white
-    wanted = expected[0, :, :90, :71].permute(1, 2, 0).numpy().round().astype(dtype).reshape(page.shape)
+    said = torch.from_numpy(expected[:, :, :90, :71].permute(0, 2, 3, 1).numpy().round().astype(dtype))
+    scan = torch.from_numpy(page.reshape(said.shape))
+    wanted = restrained(scan, said, TINY.cell(large)).numpy().reshape(page.shape)
     exact = Cleaner(weights, "cpu")
     exact._network = PageNetwork(random_network(), torch.device("cpu"), torch.float32)
     assert farthest(exact.clean([page])[0], wanted) <= 255 / white
@@ -215,19 +217,16 @@ def test_pages_may_be_views_and_read_only(weights: Path) -> None:
     assert np.array_equal(page, before)
 
 
-def short_of_memory(
-    monkeypatch: pytest.MonkeyPatch, cleaner: Cleaner, most: int
-) -> Callable[[Sequence[Pixels], bool], list[Pixels]]:
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, cleaner: Cleaner, most: int) -> None:
     """Let a forward pass of more than `most` pixels fail as CUDA does."""
-    real = cleaner._forward
+    real = cleaner._network
 
-    def limited(pages: Sequence[Pixels], large: bool) -> list[Pixels]:
-        if sum(page.shape[0] * page.shape[1] for page in pages) > most:
+    def limited(pages: torch.Tensor, large: bool | None = None) -> torch.Tensor:
+        if pages[..., 0].numel() > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(pages, large)
 
-    monkeypatch.setattr(cleaner, "_forward", limited)
-    return limited
+    monkeypatch.setattr(cleaner, "_network", limited)
 
 
 def test_out_of_memory_halves_tiles_for_this_process_only(

@@ -1,0 +1,91 @@
+"""What the whole page knows: pale marks don't become dark beside dark writing, and nothing is erased."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from model.page import Page
+from model.render import render_page
+from model.restraint import restrained
+
+CELL = 2
+BLOTCH = np.s_[100:115, 60:75]
+
+
+def scan(writing: int, blotch: int, paper: int = 180) -> Page:
+    """Lines of writing, strokes 4 pixels wide, and a blotch far from them."""
+    page = np.full((160, 200), paper, np.uint8)
+    for line in range(10, 70, 16):
+        page[line : line + 4, 10:190] = writing
+        page[line : line + 12, 10:190:12] = writing
+    page[BLOTCH] = blotch
+    return page
+
+
+def after(page: Page, cleaned: Page) -> Page:
+    tensors = (torch.from_numpy(each.copy())[None, ..., None] for each in (page, cleaned))
+    return restrained(*tensors, CELL)[0, ..., 0].numpy()
+
+
+def test_a_pale_blotch_keeps_the_contrast_it_had() -> None:
+    result = after(scan(20, 120), scan(0, 60, 255))
+    assert abs(int(result[BLOTCH].mean()) - 255 * 120 / 180) < 2
+    result[BLOTCH] = 60
+    assert np.array_equal(result, scan(0, 60, 255)), "writing and paper are as they were cleaned"
+
+
+def test_a_blotch_that_was_taken_out_stays_out() -> None:
+    cleaned = scan(0, 255, 255)
+    assert np.array_equal(after(scan(20, 120), cleaned), cleaned)
+
+
+def test_faint_writing_may_become_dark_and_what_is_as_faint_with_it() -> None:
+    cleaned = scan(0, 0, 255)
+    assert np.array_equal(after(scan(120, 120), cleaned), cleaned)
+
+
+def test_where_the_network_hesitated_its_word_stands() -> None:
+    cleaned = scan(70, 70, 255)
+    assert np.array_equal(after(scan(60, 130), cleaned), cleaned)
+
+
+def test_pencil_beside_print_stays_as_it_was() -> None:
+    cleaned = scan(0, 170, 255)
+    assert np.array_equal(after(scan(20, 120), cleaned), cleaned)
+
+
+def test_a_shaded_field_that_cleaning_left_alone_stays() -> None:
+    page = scan(20, 235, 255)
+    page[95:150, 20:180] = np.minimum(page[95:150, 20:180], 200)
+    page[110:114, 30:170] = 150
+    cleaned = page.copy()
+    cleaned[:90] = np.where(page[:90] < 255, 0, 255)
+    assert np.array_equal(after(page, cleaned)[95:150], page[95:150])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (9, 400), (65, 131)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_no_pixel_becomes_darker_and_a_page_left_alone_stays(shape: tuple[int, int], dtype: type) -> None:
+    rng, white = np.random.default_rng(7), np.iinfo(dtype).max
+    pages, cleaned = (
+        torch.from_numpy(rng.integers(0, white, (2, *shape, 3)).astype(dtype)) for _ in range(2)
+    )
+    assert bool((restrained(pages, cleaned, CELL).int() >= cleaned.int()).all())
+    assert torch.equal(restrained(pages, pages, CELL), pages)
+
+
+@pytest.mark.parametrize("cell", [2, 4])
+def test_a_drawn_page_left_alone_stays(cell: int) -> None:
+    page = torch.from_numpy(render_page(np.random.default_rng(3), 700, 500, 100, colour=True))[None]
+    assert torch.equal(restrained(page, page, cell), page)
+
+
+def test_the_other_pages_of_a_batch_make_no_difference() -> None:
+    def batch(*pages: NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(pages))[..., None]
+
+    scans, cleaned = (scan(20, 120), scan(120, 120)), (scan(0, 60, 255), scan(0, 0, 255))
+    together = restrained(batch(*scans), batch(*cleaned), CELL)
+    for i in range(2):
+        assert torch.equal(together[i : i + 1], restrained(batch(scans[i]), batch(cleaned[i]), CELL))
