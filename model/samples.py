@@ -17,7 +17,7 @@ from model.images import DataFault
 from model.loss import Truth
 from model.page import Page, as_grey, crop
 from model.papers import Pair, Sheet, draw_cover, draw_paper, lay_on, print_on, shine_through, take_apart
-from model.variations import dusty, marked, other_light, resized, scale_by, strength_of_ink, with_plate
+from model.variations import marked, other_light, resized, scale_by, strength_of_ink, with_plate
 
 COLOUR_SHARE = 0.3
 LARGE_SHARE = 0.4
@@ -25,10 +25,8 @@ LARGE_SHARE = 0.4
 
 _BITONAL = 0.08
 _COVERS = 0.1
-_PLATES = {True: 0.3, False: 0.15}
-"""The share of plates among pages that stay as they are, and among those that are damaged."""
+_PLATES = 0.3
 _BLANK = 0.2
-_DUSTY = 0.35
 _WHOLE_PAGE = 2000
 """About the side in pixels of what patches are part of: stains may be larger than a patch."""
 
@@ -43,7 +41,6 @@ class _View:
         on_other_paper: the share of pairs' strokes on other papers; damage takes the rest.
         enlarged: how much larger pairs and papers are shown than they were scanned.
         scaled: how much larger clean pages are shown in half of the samples, at least and at most.
-        speck: the side in pixels of the largest specks of dust.
     """
 
     sizes: tuple[tuple[int, int], tuple[int, int]]
@@ -51,11 +48,10 @@ class _View:
     on_other_paper: float
     enlarged: float
     scaled: tuple[float, float]
-    speck: int
 
 
-_SMALL = _View(((8, 256), (2, 576)), 0.25, 0.24, 1.0, (0.4, 1.3), 3)
-_LARGE = _View(((3, 640), (1, 1088)), 0.1, 0.22, 2.0, (0.8, 1.8), 4)
+_SMALL = _View(((8, 256), (2, 576)), 0.25, 0.24, 1.0, (0.4, 1.3))
+_LARGE = _View(((3, 640), (1, 1088)), 0.1, 0.22, 2.0, (0.8, 1.8))
 _GREY_TRUTHS = {False: 0.65, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
@@ -187,21 +183,16 @@ class Patches:
         kind = rng.random()
         if kind < self.spared:  # highlights, shades and photographs are no dirt
             page = self._patch(rng, size, colour, view)
-            page = with_plate(rng, page) if rng.random() < _PLATES[True] else page
+            page = with_plate(rng, page) if rng.random() < _PLATES else page
             return _Sample(page, page, Truth.CLEAN)
         page = self._patch(rng, size, colour, view)
         if kind < self.spared + _BITONAL and not colour:
             return _Sample(*damage_bitonal(page, rng))
         if rng.random() < _BLANK:  # with no writing near, it takes more to tell dirt from faint ink
             page = np.full_like(page, 255)
-        elif rng.random() < _PLATES[False]:
-            page = with_plate(rng, page)
         other = self._patch(rng, size, False, view)
         strength = 1 - 0.7 * float(rng.random()) ** 2
-        noisy = damage(page, rng, other, strength, int(_WHOLE_PAGE * view.enlarged))
-        if rng.random() < _DUSTY:
-            noisy = dusty(rng, noisy, as_grey(page), view.speck)
-        return _Sample(noisy, page)
+        return _Sample(damage(page, rng, other, strength, int(_WHOLE_PAGE * view.enlarged)), page)
 
     def _patch(self, rng: Generator, size: int, colour: bool, view: _View) -> Page:
         page = self.pages[int(rng.integers(0, len(self.pages)))]

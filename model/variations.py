@@ -31,27 +31,6 @@ def with_plate(rng: Generator, page: Page) -> Page:
     return plate
 
 
-def dusty(rng: Generator, noisy: Page, clean: Page, largest: int) -> Page:
-    """Specks of dust on a damaged page, but not beside ink, where they might be dots that mean something.
-
-    Args:
-        rng: all randomness.
-        noisy: the damaged page.
-        clean: its truth, (H, W).
-        largest: a speck's largest side in pixels.
-    """
-    dust = np.zeros(clean.shape, np.float32)
-    for _ in range(3):
-        seeds = (rng.random(clean.shape, np.float32) < 10 ** rng.uniform(-5, -3)) * rng.uniform(0.5, 1)
-        sides = rng.integers(1, largest + 1, 2)
-        dust = np.maximum(dust, cv2.dilate(seeds.astype(np.float32), np.ones(sides, np.uint8)))
-    if rng.random() < 0.5:
-        dust = np.asarray(cv2.GaussianBlur(dust, (0, 0), rng.uniform(0.3, 0.7)), np.float32)
-    near = np.ones((6 * largest + 1,) * 2, np.uint8)
-    light = 1 - dust * (np.asarray(cv2.erode(clean, near)) > 250)
-    return (noisy * (light if noisy.ndim == 2 else light[..., None]) + 0.5).astype(np.uint8)
-
-
 def _span(rng: Generator, side: int) -> tuple[int, int]:
     """From where to where a field reaches, along one side of a patch; never over all of it."""
     length = rng.uniform(0.1, 0.8) * side

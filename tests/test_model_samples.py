@@ -8,7 +8,7 @@ from model.loss import Truth
 from model.page import Page
 from model.papers import Pair
 from model.samples import _LARGE, _SMALL, LARGE_SHARE, Batch, Patches, _ink_map, _View
-from model.variations import dusty, with_plate
+from model.variations import with_plate
 
 
 def some_pair(name: str, grey: bool = False) -> Pair:
@@ -71,20 +71,6 @@ def test_a_shaded_field_shows_an_edge() -> None:
     for seed in range(200):
         plate = with_plate(np.random.default_rng(seed), page)
         assert (plate == 255).any(), "nobody can tell a field that covers all from a stain"
-
-
-@pytest.mark.parametrize("channels", [(), (3,)])
-def test_dust_lies_on_paper_and_not_beside_ink(channels: tuple[int, ...]) -> None:
-    clean = np.full((200, 200), 255, np.uint8)
-    clean[:60, 90:110] = 0
-    noisy = np.full((200, 200, *channels), 180, np.uint8)
-    specks = np.zeros((200, 200), bool)
-    for seed in range(60):
-        dust = dusty(np.random.default_rng(seed), noisy, clean, 3)
-        assert dust.shape == noisy.shape and dust.dtype == noisy.dtype and (dust <= noisy).all()
-        specks |= (dust < 120).reshape(200, 200, -1).all(2)
-    assert not specks[:60, 84:116].any()
-    assert specks[:, :60].any() and specks[100:].any()
 
 
 def test_samples_are_turned_and_never_mirrored() -> None:
