@@ -71,8 +71,7 @@ def train_command(
     seed: Annotated[int, typer.Option(help="All randomness.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that are damaged by code; goes on where it stopped."""
-    rate = learning_rate or (FINE_TUNING_RATE if init else LEARNING_RATE)
-    config = _config(network, steps, seed, patience, rate)
+    config = _config(network, steps, seed, patience, learning_rate, init)
     try:
         known, held = read_pairs(pairs or [], hold_out_ or [])
         data = _patches(known, clean or [], seed)
@@ -115,8 +114,11 @@ def read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[P
     return known, held
 
 
-def _config(network: NetworkName, steps: int, seed: int, patience: int, rate: float) -> TrainConfig:
+def _config(
+    network: NetworkName, steps: int, seed: int, patience: int, rate: float | None, init: Path | None
+) -> TrainConfig:
     shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
+    rate = rate or (FINE_TUNING_RATE if init else LEARNING_RATE)
     return TrainConfig(steps, seed, rate, patience=patience, network=shape)
 
 

@@ -49,11 +49,6 @@ class _Seen:
     darkest: Tensor
     paper: Tensor
 
-    @property
-    def mark(self) -> Tensor:
-        """How much darker than its paper a cell is, 0..1."""
-        return (1 - self.darkest / self.paper).clamp_(min=0)
-
 
 @torch.inference_mode()
 def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
@@ -69,11 +64,11 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
         as it was stays so.
     """
     scan, result = _seen(pages, cell), _seen(cleaned, cell)
-    depth = scan.mark
-    weight = (1 - result.darkest) ** _POWER
+    depth, dark = (1 - scan.darkest / scan.paper).clamp_(min=0), 1 - result.darkest
+    weight = dark**_POWER
     total = weight.sum((1, 2, 3), keepdim=True) + _LEAST
     writing = (weight * depth).sum((1, 2, 3), keepdim=True) / total
-    became = (weight * (1 - result.darkest)).sum((1, 2, 3), keepdim=True) / total
+    became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
     unknown = 1 - ((became - CERTAIN[0]) / (CERTAIN[1] - CERTAIN[0])).clamp_(0, 1)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
     near = _widened(_widened(depth, torch.maximum, (1,), ahead=True), torch.maximum, (1,), ahead=False)

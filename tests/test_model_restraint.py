@@ -35,24 +35,18 @@ def test_a_pale_blotch_keeps_the_contrast_it_had() -> None:
     assert np.array_equal(result, scan(0, 60, 255)), "writing and paper are as they were cleaned"
 
 
-def test_a_blotch_that_was_taken_out_stays_out() -> None:
-    cleaned = scan(0, 255, 255)
-    assert np.array_equal(after(scan(20, 120), cleaned), cleaned)
+STANDS = {
+    "a blotch that was taken out": (scan(20, 120), scan(0, 255, 255)),
+    "faint writing that became dark, and what is as faint": (scan(120, 120), scan(0, 0, 255)),
+    "what the network did where it hesitated": (scan(60, 130), scan(70, 70, 255)),
+    "pencil beside print": (scan(20, 120), scan(0, 170, 255)),
+}
 
 
-def test_faint_writing_may_become_dark_and_what_is_as_faint_with_it() -> None:
-    cleaned = scan(0, 0, 255)
-    assert np.array_equal(after(scan(120, 120), cleaned), cleaned)
-
-
-def test_where_the_network_hesitated_its_word_stands() -> None:
-    cleaned = scan(70, 70, 255)
-    assert np.array_equal(after(scan(60, 130), cleaned), cleaned)
-
-
-def test_pencil_beside_print_stays_as_it_was() -> None:
-    cleaned = scan(0, 170, 255)
-    assert np.array_equal(after(scan(20, 120), cleaned), cleaned)
+@pytest.mark.parametrize("what", STANDS)
+def test_the_networks_word_stands(what: str) -> None:
+    page, cleaned = STANDS[what]
+    assert np.array_equal(after(page, cleaned), cleaned)
 
 
 def test_a_shaded_field_that_cleaning_left_alone_stays() -> None:
