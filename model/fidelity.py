@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from model.cells import cells_of
 from model.cleaner import fast_dtype
 from model.condition import Grey
-from model.guard import CELL, STRIDE, load_guard, strokes_changed
+from model.guard import CELL, STRIDE, load_guard, strokes, strokes_changed
 from model.measures import ssim
+from model.writing import darkness, surer, went
 
 SHIPPED = Path(__file__).parent / "weights" / "guard-4.safetensors"
 
@@ -96,7 +97,9 @@ class Guard:
             scan: (H, W) uint8 as `model.condition.at_scale` gives it: 150 dpi or less.
             cleaned: alike.
         """
-        chances = self._chances(scan, cleaned) * strokes_changed(scan, cleaned)
+        before, after = strokes(scan), strokes(cleaned)
+        chances = self._chances(scan, cleaned) * strokes_changed(before, after)
+        chances[0] = surer(chances[0], went(darkness(scan, before), darkness(cleaned, after)))
         lost, added = (float(chance.max()) for chance in chances)
         changed = cv2.countNonZero(np.asarray(cv2.absdiff(scan, cleaned) > _CHANGED, np.uint8)) / scan.size
         figures = Fidelity(lost, added, changed, ssim(_halved(scan), _halved(cleaned)))

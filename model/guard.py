@@ -78,31 +78,29 @@ def strokes(page: Grey) -> Grey:
     return np.asarray(cv2.morphologyEx(page, cv2.MORPH_BLACKHAT, kernel), np.uint8)
 
 
-def strokes_changed(scan: Grey, cleaned: Grey) -> NDArray[np.bool_]:
+def strokes_changed(before: Grey, after: Grey) -> NDArray[np.bool_]:
     """Where ink can have been lost or added at all: a stroke is darker than what is around it.
 
     A shade that goes, however dark, is no stroke, and only its rim looks like one.
 
     Args:
-        scan: (H, W), of any size.
-        cleaned: alike.
+        before: (H, W), of any size, the scan's `strokes`.
+        after: the cleaned page's.
 
     Returns:
         (2, h, w), h and w the cells that STRIDE makes of the page: whether a cell has a pixel whose strokes
         are clearly less dark than before, and clearly darker.
     """
-    before, after = strokes(scan), strokes(cleaned)
-    return np.stack([_cells_above(before, after), _cells_above(after, before)])
+    differences = cv2.subtract(before, after), cv2.subtract(after, before)  # no less than 0
+    return np.stack([cells_most(np.asarray(one, np.uint8)) > _CLEARLY for one in differences])
 
 
-def _cells_above(page: Grey, other: Grey) -> NDArray[np.bool_]:
-    """The cells that have a pixel clearly above the other's."""
-    difference = cv2.subtract(page, other)  # no less than 0
-    clear = cv2.threshold(difference, _CLEARLY, 255, cv2.THRESH_BINARY)[1]
-    height, width = clear.shape
-    whole = cv2.copyMakeBorder(clear, 0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_CONSTANT, value=0)
-    size = (whole.shape[1] // CELL, whole.shape[0] // CELL)
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA) > 0)  # 255 / CELL ** 2 is above 0
+def cells_most(page: Grey) -> Grey:
+    """The largest value of each cell, (h, w), of a page (H, W) of any size; beyond its borders there is 0."""
+    height, width = page.shape
+    whole = cv2.copyMakeBorder(page, 0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_CONSTANT, value=0)
+    most = cv2.dilate(whole, np.ones((CELL, CELL), np.uint8), anchor=(0, 0))
+    return np.asarray(most[::CELL, ::CELL], np.uint8)
 
 
 def save_guard(network: GuardNetwork, path: Path) -> Path:

@@ -143,7 +143,7 @@ def _sample(
     if not known:
         sure[1] &= ~revived(scan, cleaned) | (_cells(added) > 0)
     # Of other cells nobody will ask.
-    return np.stack([scan, cleaned]), wrong, sure & strokes_changed(scan, cleaned)
+    return np.stack([scan, cleaned]), wrong, sure & strokes_changed(strokes(scan), strokes(cleaned))
 
 
 def labels(

@@ -1,0 +1,69 @@
+"""What went from a page, measured by the page's writing: what was as dark is hardly dirt.
+
+The guard's network sees half an inch far and is sure of an erased word; of an i's dot it is less so. But
+folds, stains and show-through are paler than a page's ink, and a dot isn't. So where the network suspects a
+loss, it is taken to be the surer of it the nearer what went comes to the writing's darkness. What is pale
+counts as before: faint ink is for the network to tell from dirt.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.condition import Grey
+from model.guard import cells_most
+
+PALE, CERTAIN = 0.5, 1.3
+"""Shares of the writing's darkness: what went and was paler makes the guard no surer, what was darker no more
+so than that."""
+
+_SURER = 8.0  # how much the odds' logarithm gains for each writing's darkness above PALE
+_POWER = 4
+_UNIT = 100  # the writing's darkness, in bytes
+_BLACK = 20.0  # pixels of black that every page is taken to have: a blank one has no other writing
+
+
+def darkness(page: Grey, strokes: Grey) -> Grey:
+    """How much of their paper's light strokes take, 0 to 255.
+
+    Args:
+        page: (H, W).
+        strokes: how much darker they are than their paper, alike; see `model.guard.strokes`.
+    """
+    return np.asarray(cv2.divide(strokes, cv2.add(page, strokes), scale=255), np.uint8)
+
+
+def went(before: Grey, after: Grey) -> NDArray[np.float32]:
+    """How dark what went was, as a share of how dark the page's writing was, at each cell's darkest pixel.
+
+    The writing is what is dark when a page is cleaned, its darkness a mean with the fourth power as weights.
+
+    Args:
+        before: (H, W), the scan's `darkness`.
+        after: the cleaned page's.
+
+    Returns:
+        (h, w), 0 to 2.55, h and w the cells that `model.guard.STRIDE` makes of the page.
+    """
+    counts = cv2.calcHist([before, after], [0, 1], None, [256, 256], [0, 256, 0, 256])
+    levels = np.arange(256) / 255
+    weights = np.asarray(counts) * levels**_POWER  # by what the pixels became
+    total = weights.sum() + _BLACK
+    was = ((weights * levels[:, None]).sum() + _BLACK) / total
+    became = ((weights * levels).sum() + _BLACK) / total
+    lost = cv2.addWeighted(before, _UNIT / 255 / was, after, -_UNIT / 255 / became, 0)  # no less than 0
+    return np.divide(cells_most(np.asarray(lost, np.uint8)), _UNIT, dtype=np.float32)
+
+
+def surer(chances: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Chances of a loss where so dark a thing went.
+
+    Args:
+        chances: 0..1, any shape.
+        shares: alike, see `went`.
+
+    Returns:
+        No less than the chances.
+    """
+    factor = np.exp(_SURER * (np.clip(shares, PALE, CERTAIN) - PALE))
+    return np.asarray(chances * factor / (1 - chances + chances * factor), np.float32)
