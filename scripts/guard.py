@@ -1,7 +1,6 @@
 """`scripts/guard`: train the guard that watches over ink, and measure what it finds.
 
   scripts/guard train --data DIR --out DIR      weights; goes on where it stopped
-  scripts/guard mix A B --out FILE              the mean of weights that were trained from the same ones
   scripts/guard measure --data DIR              what it finds of planted faults, and what it flags in vain;
                                                 writes the table and the picture of model/README.md
 
@@ -14,7 +13,7 @@ from pathlib import Path
 from jobs.cli_model import FINE_TUNING_RATE, LEARNING_RATE
 from model.guard_learner import GuardSettings
 from scripts.guard_measure import measure
-from scripts.guard_train import mix, train
+from scripts.guard_train import train
 
 HELD = (
     "*/Font?te_*", "H-DIBCO2012/H0[37]*", "H-DIBCO2012/H11*", "H-DIBCO2010/H05*", "DIBCO2011/P0[17]*",
@@ -32,9 +31,6 @@ def main() -> None:
     training.add_argument("--steps", type=int, default=9000)
     training.add_argument("--seed", type=int, default=7)
     training.add_argument("--focus", type=float, default=0.0, help="the focal loss's exponent")
-    mixing = commands.add_parser("mix")
-    mixing.add_argument("weights", type=Path, nargs="+")
-    mixing.add_argument("--out", type=Path, required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--keep", type=Path, help="a file to keep the scores in, or take them from")
     for command in (training, measuring):
@@ -44,8 +40,6 @@ def main() -> None:
         rate = FINE_TUNING_RATE if given.init else LEARNING_RATE
         config = GuardSettings(given.steps, given.seed, rate, focus=given.focus)
         print(train(given.data, HELD, given.out, given.init, config))
-    elif given.command == "mix":
-        print(mix(given.weights, given.out))
     else:
         measure(given.data, HELD, given.keep)
 

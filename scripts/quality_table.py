@@ -118,13 +118,20 @@ def shipped_table() -> str:
     if not path.exists():
         return f"`{SHIPPED.name}` has no card."
     card = json.loads(path.read_text())
-    apart = ("command", "scores", "init")
+    apart = ("command", "scores", "init", "mean")
     facts = {key: value for key, value in card.items() if value is not None and key not in apart}
     rows = [["command", f"`{card['command']}`"], *([key, words(value)] for key, value in facts.items())]
+    rows += [[f"{part['share']:g} of", _told(part)] for part in card.get("mean", ())]
     if earlier := list(_earlier(card)):
         shown = earlier[:_EARLIER] + ([f"{more} more"] if (more := len(earlier) - _EARLIER) > 0 else [])
         rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(shown)])
     return table(["", f"`{SHIPPED.name}`"], rows)
+
+
+def _told(card: dict[str, Any]) -> str:
+    """How the weights of a card were made."""
+    note = f" ({card['note']})" if "note" in card else ""
+    return f"`{card['command']}`{note}"
 
 
 def _earlier(card: dict[str, Any]) -> Iterator[str]:

@@ -2,17 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from model.cleaner import Cleaner
-from model.guard import CELL, GuardNetwork, load_guard, save_guard
+from model.guard import CELL, load_guard
 from model.guard_learner import GuardSettings, train_guard
 from model.guard_samples import GuardSamples
 from model.render import render_page
 from model.samples import _LARGE, _SMALL, Patches
 from model.training import TrainingFault
 from model.weights import SHIPPED
-from scripts.guard_train import mix
 from tests.samples import Inverter
 
 
@@ -72,14 +70,3 @@ def test_a_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(TrainingFault, match="other settings"):
         train_guard(samples(), GuardSettings(2, 1), tmp_path / "resumed")
     assert train_guard(samples(), GuardSettings(1, 1), tmp_path / "on", again).is_file()
-
-
-def test_mixed_weights_are_their_mean(tmp_path: Path) -> None:
-    one, other = GuardNetwork(), GuardNetwork()
-    paths = [save_guard(one, tmp_path / "one"), save_guard(other, tmp_path / "other")]
-    mixed = load_guard(mix(paths, tmp_path / "mixed"))
-    wanted = (one.stem.weight.half().float() + other.stem.weight.half()) / 2
-    kept = 2**-10  # as much of a number is sure in float16
-    assert torch.allclose(mixed.stem.weight, wanted, kept, 1e-7) and not torch.equal(
-        one.stem.weight, other.stem.weight
-    )
