@@ -141,7 +141,7 @@ class Autoencoder(nn.Module):
             large: whether they are large pages, or parts of some.
 
         Returns:
-            Gain and correction, each of x's shape; `apply` puts them to use.
+            Gain and correction, each of x's shape; `predicted` puts them to use.
         """
         ends = self.ends_for(self.config.cell(large))
         detail, context = ends.enter(x)
@@ -161,16 +161,12 @@ class Autoencoder(nn.Module):
             h = blocks(up(h) + skips.pop())
         return h
 
-    def restored(self, x: Tensor, large: bool) -> Tensor:
-        """The cleaned pages, float32 even under autocast; what all networks are trained by."""
+    def predicted(self, x: Tensor, large: bool) -> Tensor:
+        """The cleaned pages before they are cut to 0..1, float32 even under autocast; what is trained by."""
         gain, correction = self(x, large)
-        return apply(x, gain.float(), correction.float())
+        result: Tensor = x * (1 + gain.float()) + correction.float()
+        return result
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(Block(width) for _ in range(count)))
-
-
-def apply(page: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
-    """The cleaned page, in 0..1, from what the network predicts for it; all of one shape."""
-    return (page * (1 + gain) + correction).clamp(0, 1)

@@ -54,7 +54,7 @@ class ArticleNetwork(nn.Module):
         h = F.interpolate(F.relu(self.second(h)), scale_factor=2.0)
         return torch.sigmoid(self.last(h)).view(x.shape)
 
-    def restored(self, x: Tensor, _large: bool) -> Tensor:
+    def predicted(self, x: Tensor, _large: bool) -> Tensor:
         """The cleaned pages; what all networks are trained by. Large ones look to it as small ones do."""
         return self(x).float()  # type: ignore[no-any-return]
 

@@ -42,7 +42,7 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def cleaned_cells(cells: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
-    """`autoencoder.apply` for cells of integers (N, h, w, s * s, C).
+    """`Autoencoder.predicted`, cut to 0..1, for cells of integers (N, h, w, s * s, C).
 
     Gain is (N, h, w, C); correction, the cells flat, in grey levels of 255.
     """

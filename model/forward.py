@@ -1,4 +1,4 @@
-"""The forward pass for whole pages: the numbers of `Autoencoder.forward` and `apply`, in strips of rows.
+"""The forward pass for whole pages: the numbers of `Autoencoder.predicted`, cut to 0..1, in strips of rows.
 
 At the finest levels a page's maps are a hundred megabytes each and only a few convolutions deep. So every
 level runs in strips of rows, with a halo of the rows that its convolutions see: temporaries stay in the

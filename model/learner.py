@@ -67,11 +67,11 @@ class Learner(MuonTraining[Network, Batch]):
     def _loss(self, batch: Batch) -> Tensor:
         noisy, clean, ink = (_to(part, self.device) for part in (batch.noisy, batch.clean, batch.ink))
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            output = self.model.restored(noisy, batch.large)
+            predicted = self.model.predicted(noisy, batch.large)
         if isinstance(self.model, ArticleNetwork):
-            return F.mse_loss(output, clean)
+            return F.mse_loss(predicted, clean)
         truth = torch.from_numpy(batch.truth).to(self.device)
-        return restoration_loss(output, clean, ink, truth, self._wrong)
+        return restoration_loss(predicted, noisy, clean, ink, truth, self._wrong)
 
     def save_weights(self, path: Path) -> Path:
         """Write the average as safetensors, whole or not at all; the path, to hand on."""

@@ -10,6 +10,9 @@ from torch import Tensor
 DARK, LIGHT = 0.3, 0.7
 """What is clearly ink and clearly paper, where the truth is 1-bit and results are cut in the middle."""
 
+_SPECK, _FAR, _DARKER = 4, 6, 0.25
+"""How far paper is from a speck, in pixels, at most; how far ink is, at least; how much darker it is."""
+
 
 class Truth(IntEnum):
     """What a sample's truth is worth."""
@@ -33,12 +36,15 @@ class LossConfig:
     squared: float = 20.0
     tones: float = 10.0
     clean: float = 3.0
-    bitonal: float = 0.5
+    bitonal: float = 1.2
     bitonal_squared: float = 5.0
     missed: float = 2.0
+    specks: float = 20.0
 
 
-def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, config: LossConfig) -> Tensor:
+def restoration_loss(
+    predicted: Tensor, noisy: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, config: LossConfig
+) -> Tensor:
     """How wrong a cleaned batch is, 0 or more.
 
     Absolute plus squared error. Pixels at ink count `1 + config.ink` times; ink that came out lighter than
@@ -53,8 +59,13 @@ def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, 
     The tones of real scans count `config.tones` times, those of pages that should stay as they are
     `config.clean` times: their errors are a tenth of those of the others, whose gradients would drown theirs.
 
+    Specks far from any ink (`specks`) that stay count `config.specks` times more on pages that code damaged:
+    they are so few of a page's pixels that nothing was learnt of them otherwise. A network that takes them
+    for ink makes them darker than black, where a clamp has no gradient; so what was predicted is judged.
+
     Args:
-        output: (N, C, H, W), 0..1.
+        predicted: (N, C, H, W), what cut to 0..1 is the cleaned page.
+        noisy: the damaged page, 0..1, alike.
         clean: the truth, alike.
         ink: (N, 1, H, W), 0..1, see `model.samples.Batch`.
         truth: (N,) uint8, a `Truth` each.
@@ -62,6 +73,7 @@ def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, 
     """
     truth = truth[:, None, None, None]
     bitonal = truth == Truth.BITONAL
+    output = predicted.clamp(0, 1)
     error = output - clean
     light = output.mean(1, keepdim=True)  # ink keeps its hue
     is_ink, at_ink = clean < 0.5, (ink > 0) & (clean >= 0.5)  # noqa: PLR2004
@@ -73,4 +85,19 @@ def restoration_loss(output: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, 
     weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
     weight = torch.where(truth == Truth.CLEAN, config.clean, weight)
     weight = torch.where(bitonal, config.bitonal * (1 + config.missed * is_ink), weight)
-    return ((weighted + config.lost * lost) * weight).mean()
+    left = F.relu(clean - predicted) * (specks(noisy, clean) & (truth == Truth.PAGE))
+    left = left + config.squared * left.square()
+    return ((weighted + config.lost * lost) * weight + config.specks * left).mean()
+
+
+def specks(noisy: Tensor, clean: Tensor) -> Tensor:
+    """Where something small is dark that is far from any ink of the truth; (N, 1, H, W) bool.
+
+    Args:
+        noisy: (N, C, H, W), 0..1.
+        clean: the truth, alike.
+    """
+    light, truth = (page.mean(1, keepdim=True) for page in (noisy, clean))
+    around = F.max_pool2d(light, 2 * _SPECK + 1, 1, _SPECK)
+    darkest = -F.max_pool2d(-truth, 2 * _FAR + 1, 1, _FAR)
+    return (around - light > _DARKER) & (darkest > LIGHT)

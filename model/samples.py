@@ -50,9 +50,9 @@ class _View:
     scaled: tuple[float, float]
 
 
-_SMALL = _View(((8, 256), (2, 576)), 0.25, 0.24, 1.0, (0.4, 1.3))
+_SMALL = _View(((8, 256), (2, 576)), 0.32, 0.24, 1.0, (0.4, 1.3))
 _LARGE = _View(((3, 640), (1, 1088)), 0.1, 0.22, 2.0, (0.8, 1.8))
-_GREY_TRUTHS = {False: 0.65, True: 0.2}
+_GREY_TRUTHS = {False: 0.5, True: 0.2}
 """The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
 pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import autoencoder, forward
-from model.autoencoder import Autoencoder, AutoencoderConfig, apply, is_large
+from model.autoencoder import Autoencoder, AutoencoderConfig, is_large
 from model.cleaner import Cleaner, DeviceError, Pixels, pick_device
 from model.forward import PageNetwork
 from model.restraint import restrained
@@ -83,7 +83,7 @@ def test_the_result_is_what_the_training_saw(
     stride = TINY.stride(large)
     x = torch.nn.functional.pad(x, (0, -71 % stride, 0, -90 % stride), mode="replicate")
     with torch.no_grad():
-        expected = apply(x, *random_network()(x, large)) * white
+        expected = random_network().predicted(x, large).clamp(0, 1) * white
     said = torch.from_numpy(expected[:, :, :90, :71].permute(0, 2, 3, 1).numpy().round().astype(dtype))
     scan = torch.from_numpy(page.reshape(said.shape))
     wanted = restrained(scan, said, TINY.cell(large)).numpy().reshape(page.shape)
@@ -159,7 +159,8 @@ def test_the_reach_is_no_promise_too_much(large: bool) -> None:
     other = page.clone()
     row = 15 * stride
     other[..., row, row] = 0
-    changed = (apply(page, *model(page, large)) - apply(other, *model(other, large)))[0, 0].abs() > 0
+    before, after = (model.predicted(one, large).clamp(0, 1) for one in (page, other))
+    changed = (before - after)[0, 0].abs() > 0
     rows, columns = (torch.nonzero(changed.any(axis)).flatten() for axis in (1, 0))
     assert row - reach <= int(rows.min()) and int(rows.max()) <= row + reach
     assert row - reach <= int(columns.min()) and int(columns.max()) <= row + reach

@@ -11,7 +11,7 @@ from model import learner
 from model import train as training
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.learner import TrainConfig, TrainingFault
-from model.loss import LossConfig, Truth, restoration_loss
+from model.loss import LossConfig, Truth, restoration_loss, specks
 from model.papers import Pair
 from model.samples import Patches
 from model.train import train, validation_error
@@ -153,11 +153,8 @@ WEIGHTS = LossConfig(
 
 def loss_of(output: float, clean: float, truth: Truth = Truth.PAGE, ink: float = 0.0) -> float:
     one = torch.ones(1, 1, 2, 2)
-    return float(
-        restoration_loss(
-            one * output, one * clean, one * ink, torch.tensor([truth], dtype=torch.uint8), WEIGHTS
-        )
-    )
+    kind = torch.tensor([truth], dtype=torch.uint8)
+    return float(restoration_loss(one * output, one, one * clean, one * ink, kind, WEIGHTS))
 
 
 def test_losing_ink_costs_more_than_leaving_dirt() -> None:
@@ -176,6 +173,30 @@ def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
     assert loss_of(0.75, 1, cut, ink=0.5) == 0, "paper at an edge may be grey"
     assert loss_of(0.5, 1, cut, ink=0.5) == pytest.approx(2 * (1 + 1.5) * (0.2 + 5 * 0.04))
     assert loss_of(0.75, 1, cut) == pytest.approx(2 * (0.25 + 5 * 0.0625)), "paper elsewhere may not"
+
+
+def test_specks_far_from_ink_count_more_even_where_they_are_darker_than_black() -> None:
+    clean, noisy = torch.ones(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
+    noisy[..., 16, 16] = 0.2
+    assert int(specks(noisy, clean).sum()) == 1
+
+    def loss(predicted: float, truth: Truth = Truth.PAGE) -> float:
+        page = torch.where(noisy < 1, predicted, 1.0)
+        kind = torch.tensor([truth], dtype=torch.uint8)
+        return float(restoration_loss(page, noisy, clean, torch.zeros_like(clean), kind, WEIGHTS)) * 32**2
+
+    assert loss(1) == loss(1.5) == 0
+    assert loss(0) == pytest.approx((1 + WEIGHTS.specks) * (1 + 6))
+    assert loss(-0.5) == pytest.approx((1 + 6) + WEIGHTS.specks * (1.5 + 6 * 1.5**2)), "no gradient else"
+    assert loss(0, Truth.CLEAN) == pytest.approx(4 * (1 + 6)), "what code didn't damage may have dots"
+    clean[..., 16, 20] = 0
+    assert not specks(noisy, clean).any(), "near ink a dot may be a full stop"
+
+
+def test_a_shade_is_no_speck() -> None:
+    clean, noisy = torch.ones(1, 3, 64, 64), torch.ones(1, 3, 64, 64)
+    noisy[..., 16:48, 16:48] = 0.3
+    assert not specks(noisy, clean)[..., 24:40, 24:40].any()
 
 
 def test_the_best_validation_is_the_result(
