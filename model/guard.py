@@ -97,10 +97,15 @@ def strokes_changed(before: Grey, after: Grey) -> NDArray[np.bool_]:
 
 def cells_most(page: Grey) -> Grey:
     """The largest value of each cell, (h, w), of a page (H, W) of any size; beyond its borders there is 0."""
-    height, width = page.shape
-    whole = cv2.copyMakeBorder(page, 0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_CONSTANT, value=0)
-    most = cv2.dilate(whole, np.ones((CELL, CELL), np.uint8), anchor=(0, 0))
+    most = cv2.dilate(whole_cells(page), np.ones((CELL, CELL), np.uint8), anchor=(0, 0))
     return np.asarray(most[::CELL, ::CELL], np.uint8)
+
+
+def whole_cells(page: Grey) -> Grey:
+    """A page with so many rows and columns of 0 more that STRIDE divides its sides."""
+    height, width = page.shape
+    border = (0, -height % STRIDE, 0, -width % STRIDE)
+    return np.asarray(cv2.copyMakeBorder(page, *border, cv2.BORDER_CONSTANT, value=0), np.uint8)
 
 
 def save_guard(network: GuardNetwork, path: Path) -> Path:

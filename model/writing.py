@@ -1,9 +1,10 @@
-"""What went from a page, measured by the page's writing: what was as dark is hardly dirt.
+"""What went from a page, measured by the page's writing: what was as dark, and beside it, is hardly dirt.
 
 The guard's network sees half an inch far and is sure of an erased word; of an i's dot it is less so. But
-folds, stains and show-through are paler than a page's ink, and a dot isn't. So where the network suspects a
-loss, it is taken to be the surer of it the nearer what went comes to the writing's darkness. What is pale
-counts as before: faint ink is for the network to tell from dirt.
+folds, stains and show-through are paler than a page's ink, and a dot isn't; and specks of dust lie anywhere,
+dots beside letters. So where the network suspects a loss beside writing, it is taken to be the surer of it
+the nearer what went comes to the writing's darkness. What is pale counts as before: faint ink is for the
+network to tell from dirt. So does what is far from any writing.
 """
 
 import cv2
@@ -11,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.condition import Grey
-from model.guard import cells_most
+from model.guard import CELL, cells_most, whole_cells
 
-PALE, CERTAIN = 0.5, 1.3
+PALE, CERTAIN = 0.4, 1.3
 """Shares of the writing's darkness: what went and was paler makes the guard no surer, what was darker no more
 so than that."""
 
-_SURER = 8.0  # how much the odds' logarithm gains for each writing's darkness above PALE
+_SURER = 6.0  # how much the odds' logarithm gains for each writing's darkness above PALE
 _POWER = 4
+_AROUND, _COVERED = 7, 0.05  # cells a side, a fifth of an inch; what share of them writing covers at least
 _UNIT = 100  # the writing's darkness, in bytes
-_BLACK = 20.0  # pixels of black that every page is taken to have: a blank one has no other writing
+_BLACK = 20.0  # pixels of black that every page is taken to have: a blank one has nothing to measure by
 
 
 def darkness(page: Grey, strokes: Grey) -> Grey:
@@ -34,7 +36,7 @@ def darkness(page: Grey, strokes: Grey) -> Grey:
 
 
 def went(before: Grey, after: Grey) -> NDArray[np.float32]:
-    """How dark what went was, as a share of how dark the page's writing was, at each cell's darkest pixel.
+    """How dark what went beside writing was, as a share of how dark that was, at each cell's darkest pixel.
 
     The writing is what is dark when a page is cleaned, its darkness a mean with the fourth power as weights.
 
@@ -43,7 +45,7 @@ def went(before: Grey, after: Grey) -> NDArray[np.float32]:
         after: the cleaned page's.
 
     Returns:
-        (h, w), 0 to 2.55, h and w the cells that `model.guard.STRIDE` makes of the page.
+        (h, w), 0 to 2.55, h and w the cells that `model.guard.STRIDE` makes of the page; 0 far from writing.
     """
     counts = cv2.calcHist([before, after], [0, 1], None, [256, 256], [0, 256, 0, 256])
     levels = np.arange(256) / 255
@@ -52,7 +54,16 @@ def went(before: Grey, after: Grey) -> NDArray[np.float32]:
     was = ((weights * levels[:, None]).sum() + _BLACK) / total
     became = ((weights * levels).sum() + _BLACK) / total
     lost = cv2.addWeighted(before, _UNIT / 255 / was, after, -_UNIT / 255 / became, 0)  # no less than 0
-    return np.divide(cells_most(np.asarray(lost, np.uint8)), _UNIT, dtype=np.float32)
+    shares = np.divide(cells_most(np.asarray(lost, np.uint8)), _UNIT, dtype=np.float32)
+    return np.where(_covered(after) >= 255 * _COVERED * became, shares, np.float32(0))
+
+
+def _covered(after: Grey) -> NDArray[np.float32]:
+    """How dark the writing around each cell is in the mean, 0 to 255."""
+    whole = whole_cells(after)
+    size = (whole.shape[1] // CELL, whole.shape[0] // CELL)
+    cells = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.blur(cells, (_AROUND, _AROUND)), np.float32)
 
 
 def surer(chances: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:

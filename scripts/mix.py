@@ -74,6 +74,11 @@ def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
 def _card(parts: Sequence[Part], out: Path) -> dict[str, Any]:
     """What of the first one's card holds for all weights of its shape, and all cards."""
     cards = [load_card(part.path) for part in parts]
+    told = {card["sha256"] for card in cards}
+    for card in cards:
+        begun = (card.get("init") or {}).get("sha256")
+        if begun in told:
+            card["init"] = {"sha256": begun}  # all of it stands beside this one
     named = " ".join(f"{part.path.name}={part.share:g}" for part in parts)
     return {
         **{key: cards[0][key] for key in ("architecture", "network", "parameters")},

@@ -135,7 +135,8 @@ def _told(card: dict[str, Any]) -> str:
 
 
 def _earlier(card: dict[str, Any]) -> Iterator[str]:
-    """The trainings before, the last one first."""
+    """The trainings before, the last one first; of a mean those of the first part that has all of its own."""
+    card = next((part for part in card.get("mean", ()) if len(part.get("init") or {}) > 1), card)
     while card := card.get("init") or {}:
         steps = f"{card['steps']:,} steps, seed {card.get('seed')}" if "steps" in card else "weights"
         yield f"{steps} ({card['note']})" if "note" in card else steps

@@ -37,6 +37,7 @@ def test_a_guards_mean(tmp_path: Path) -> None:
 
 def test_a_cleaners_weighted_mean_and_its_card(tmp_path: Path) -> None:
     (one, first), (other, second) = cleaner(tmp_path, 1), cleaner(tmp_path, 2)
+    save_card(second, load_card(second) | {"init": load_card(first)})
     out = mix(parse([f"{first}=3", f"{second}=1"]), tmp_path / "mixed.safetensors")
     mixed = load_weights(out)
     assert isinstance(mixed, Autoencoder)
@@ -45,6 +46,7 @@ def test_a_cleaners_weighted_mean_and_its_card(tmp_path: Path) -> None:
     card = load_card(out)
     assert card["command"] == "scripts/mix 1.safetensors=0.75 2.safetensors=0.25 --out mixed.safetensors"
     assert card["sha256"] == fingerprint(out)
+    assert card["mean"][1]["init"] == {"sha256": card["mean"][0]["sha256"]}, "told once"
     assert [(part["share"], part["command"]) for part in card["mean"]] == [
         (0.75, "train 1"),
         (0.25, "train 2"),

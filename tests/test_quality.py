@@ -210,7 +210,9 @@ def test_peers_that_are_installed_keep_a_pages_size(colour: bool) -> None:
 
 def test_the_shipped_weights_card_is_a_table() -> None:
     lines = shipped_table().splitlines()
-    assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `pumice train")
+    assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `scripts/mix pumice-")
+    parts = [line for line in lines if " of | `pumice train" in line]
+    assert len(parts) == 2 and sum(float(line.split()[1]) for line in parts) == 1
     earlier = next(line for line in lines if "begun from" in line)
     assert " steps, seed " in earlier and earlier.endswith(" more |") and "command" not in earlier
     assert max(map(len, lines)) < 1000
