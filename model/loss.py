@@ -56,12 +56,7 @@ def restoration_loss(
     counts `config.bitonal` times, and `1 + config.missed` times that where it is ink: faint ink on dark paper
     is what gets lost. Its errors are large ones, and squares of them less telling (`config.bitonal_squared`).
 
-    The tones of real scans count `config.tones` times, those of pages that should stay as they are
-    `config.clean` times: their errors are a tenth of those of the others, whose gradients would drown theirs.
-
-    Specks far from any ink (`specks`) that stay count `config.specks` times more on pages that code damaged:
-    they are so few of a page's pixels that nothing was learnt of them otherwise. A network that takes them
-    for ink makes them darker than black, where a clamp has no gradient; so what was predicted is judged.
+    What kinds of truths count says `_weight`, what specks cost besides `_specks_left`.
 
     Args:
         predicted: (N, C, H, W), what cut to 0..1 is the cleaned page.
@@ -82,12 +77,29 @@ def restoration_loss(
     lost = torch.where(bitonal, 0, F.relu(error) * (1 - clean).square())
     squared = torch.where(bitonal, config.bitonal_squared, config.squared)
     weighted = (1 + config.ink * ink) * (error.abs() + squared * error.square())
+    left = _specks_left(predicted, noisy, clean, config) * (truth == Truth.PAGE)
+    return ((weighted + config.lost * lost) * _weight(truth, is_ink, config) + left).mean()
+
+
+def _weight(truth: Tensor, is_ink: Tensor, config: LossConfig) -> Tensor:
+    """How many times a pixel's error counts, by its truth.
+
+    The tones of real scans count `config.tones` times, those of pages that should stay as they are
+    `config.clean` times: their errors are a tenth of those of the others, whose gradients would drown theirs.
+    """
     weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
     weight = torch.where(truth == Truth.CLEAN, config.clean, weight)
-    weight = torch.where(bitonal, config.bitonal * (1 + config.missed * is_ink), weight)
-    left = F.relu(clean - predicted) * (specks(noisy, clean) & (truth == Truth.PAGE))
-    left = left + config.squared * left.square()
-    return ((weighted + config.lost * lost) * weight + config.specks * left).mean()
+    return torch.where(truth == Truth.BITONAL, config.bitonal * (1 + config.missed * is_ink), weight)
+
+
+def _specks_left(predicted: Tensor, noisy: Tensor, clean: Tensor, config: LossConfig) -> Tensor:
+    """What specks cost that stay on pages which code damaged: they count `config.specks` times more.
+
+    They are so few of a page's pixels that nothing was learnt of them otherwise. A network that takes them
+    for ink makes them darker than black, where a clamp has no gradient; so what was predicted is judged.
+    """
+    left = F.relu(clean - predicted) * specks(noisy, clean)
+    return config.specks * (left + config.squared * left.square())
 
 
 def specks(noisy: Tensor, clean: Tensor) -> Tensor:

@@ -121,17 +121,15 @@ def shipped_table() -> str:
     apart = ("command", "scores", "init", "mean")
     facts = {key: value for key, value in card.items() if value is not None and key not in apart}
     rows = [["command", f"`{card['command']}`"], *([key, words(value)] for key, value in facts.items())]
-    rows += [[f"{part['share']:g} of", _told(part)] for part in card.get("mean", ())]
+    rows += [[f"{part['share']:g} of", _noted(f"`{part['command']}`", part)] for part in card.get("mean", ())]
     if earlier := list(_earlier(card)):
         shown = earlier[:_EARLIER] + ([f"{more} more"] if (more := len(earlier) - _EARLIER) > 0 else [])
         rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(shown)])
     return table(["", f"`{SHIPPED.name}`"], rows)
 
 
-def _told(card: dict[str, Any]) -> str:
-    """How the weights of a card were made."""
-    note = f" ({card['note']})" if "note" in card else ""
-    return f"`{card['command']}`{note}"
+def _noted(words: str, card: dict[str, Any]) -> str:
+    return f"{words} ({card['note']})" if "note" in card else words
 
 
 def _earlier(card: dict[str, Any]) -> Iterator[str]:
@@ -139,7 +137,7 @@ def _earlier(card: dict[str, Any]) -> Iterator[str]:
     card = next((part for part in card.get("mean", ()) if len(part.get("init") or {}) > 1), card)
     while card := card.get("init") or {}:
         steps = f"{card['steps']:,} steps, seed {card.get('seed')}" if "steps" in card else "weights"
-        yield f"{steps} ({card['note']})" if "note" in card else steps
+        yield _noted(steps, card)
 
 
 def words(value: object) -> str:
