@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.cells import pad
+from model.insets import keep_insets
 
 _STEPS = (1, 2, 4, 1)
 """The closing's window is 1 + 8 squares of 2 cells a side, 6 mm on A4, come by in these steps."""
@@ -44,10 +45,12 @@ class _Seen:
     Attributes:
         darkest: (N, C, h, w) float32, 0..1, the darkest pixel of each cell.
         paper: the same shape, the light of the paper there, 0.1..1.
+        squares: (N, C, h / 2, w / 2) float32, 0..1, the light of squares of 2 cells a side.
     """
 
     darkest: Tensor
     paper: Tensor
+    squares: Tensor
 
 
 @torch.inference_mode()
@@ -73,17 +76,17 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
     near = _widened(_widened(depth, torch.maximum, (1,), ahead=True), torch.maximum, (1,), ahead=False)
     allowed = torch.maximum(depth, _RISE * (near - PALE * writing)) + unknown
-    return _at_least(cleaned, result.paper * (1 - allowed), cell)
+    light = _at_least(cleaned, result.paper * (1 - allowed), cell)
+    return keep_insets(pages, light, scan.squares, 2 * cell)
 
 
 def _seen(pages: Tensor, cell: int) -> _Seen:
     padded, white = pad(pages, 2 * cell), torch.iinfo(pages.dtype).max
     if white > 255:  # noqa: PLR2004 - torch compares no uint16
         padded = padded.to(torch.int32)
-    paper = _closed(_planes(_mean(padded, cell)) / white).clamp_(min=_DARKEST)
-    return _Seen(
-        _planes(_darkest(padded, cell)) / white, F.interpolate(paper, scale_factor=2.0, mode="bilinear")
-    )
+    squares = _planes(_mean(padded, cell)) / white
+    paper = F.interpolate(_closed(squares).clamp_(min=_DARKEST), scale_factor=2.0, mode="bilinear")
+    return _Seen(_planes(_darkest(padded, cell)) / white, paper, squares)
 
 
 def _planes(pages: Tensor) -> Tensor:

@@ -1,0 +1,104 @@
+"""Pictures on a page stay as they are: what has straight, sharp edges all around is no stain.
+
+From inside a dark picture looks like a stain, as far as a network can tell that sees some hundred pixels
+around. The whole page shows where either ends: stains, folds and shadows have wobbly or soft edges, or reach
+the page's edge; a photograph, or a dark field with light writing, is a rectangle. Paper is none: a receipt on
+a scanner's white lid is a rectangle, too, but of one tone, and not a dark one.
+
+Edges are followed where writing has gone: in the closing of the page (see `model.restraint`) by a window
+that is wider than strokes.
+"""
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Map = NDArray[np.float32]
+
+_PAPER = 0.9
+"""Of the light of a page's paper: what is darker may be a picture."""
+
+_LEVEL = 95
+"""The percentile of a map's values that is its paper."""
+
+_LEAST, _MOST = 16, 0.5
+"""The shorter side of a picture in squares, about 1 cm, and the largest share of the page that one has."""
+
+_FILLED, _SHARP, _SOFT_SHARE = 0.85, 0.1, 25
+"""How much of the smallest rectangle around it a picture has; the step of light at its edge, and at how many
+per cent of the edge the step may be less."""
+
+_VARIED, _DARK = 0.2, 0.5
+"""How far apart a picture's 10th and 90th percentiles are, of the paper's light; or how dark its median."""
+
+_AROUND = np.ones((5, 5), np.uint8)
+"""Squares: wider than strokes, and how far off an edge's light and dark sides are."""
+
+
+def keep_insets(pages: Tensor, cleaned: Tensor, squares: Tensor, side: int) -> Tensor:
+    """Put pictures back as they were.
+
+    Args:
+        pages: (N, H, W, C) uint8 or uint16, whole pages as they were scanned.
+        cleaned: the same pages, cleaned; changed in place.
+        squares: (N, C, h, w), 0..1, the means of the scans' squares.
+        side: of a square, in pixels.
+
+    Returns:
+        `cleaned`.
+    """
+    height, width = cleaned.shape[1:3]
+    for index, light in enumerate(squares.amax(1).cpu().numpy()):
+        found = insets(light)
+        if found is not None:
+            rows = torch.from_numpy(found).to(cleaned.device).repeat_interleave(side, 0)
+            where = rows.repeat_interleave(side, 1)[:height, :width, None]
+            # torch chooses between no uint16
+            kept = torch.where(where, pages[index].to(torch.int32), cleaned[index].to(torch.int32))
+            cleaned[index] = kept.to(cleaned.dtype)
+    return cleaned
+
+
+def insets(light: Map) -> NDArray[np.bool_] | None:
+    """Where on a page pictures are.
+
+    Args:
+        light: (h, w), 0..1, the page's squares.
+
+    Returns:
+        (h, w), true in pictures and on the squares around them; None where there is no picture.
+    """
+    light = np.asarray(cv2.morphologyEx(light, cv2.MORPH_CLOSE, _AROUND), np.float32)
+    level = float(np.percentile(light, _LEVEL))
+    dark = (light < _PAPER * level).astype(np.uint8)
+    contours, _ = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    steps = cv2.dilate(light, _AROUND) - cv2.erode(light, _AROUND)
+    found = np.zeros_like(dark)
+    for contour in (np.asarray(contour, np.int32) for contour in contours):
+        if _is_rectangle(contour, light.shape):
+            columns, rows = contour[:, 0].T
+            inside = np.asarray(cv2.drawContours(np.zeros_like(dark), [contour], -1, 1, -1), np.uint8)
+            sharp = np.percentile(steps[rows, columns], _SOFT_SHARE) >= _SHARP * level
+            if sharp and _is_picture(light[inside > 0] / level):
+                found |= inside
+    return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)) > 0) if found.any() else None
+
+
+def _is_rectangle(contour: NDArray[np.int32], page: tuple[int, ...]) -> bool:
+    """Whether an outline is a rectangle's, upright or not, of the size of pictures, within the page."""
+    left, top, width, height = cv2.boundingRect(contour)
+    within = 1 < left < page[1] - width - 1 and 1 < top < page[0] - height - 1
+    if min(width, height) < _LEAST or not within:
+        return False
+    _, sides, _ = cv2.minAreaRect(contour)
+    around = (sides[0] + 1) * (sides[1] + 1)  # outlines run through the middles of squares
+    covered = cv2.contourArea(contour) + len(contour) / 2 + 1
+    return bool(_FILLED * around <= covered <= _MOST * page[0] * page[1])
+
+
+def _is_picture(tones: Map) -> bool:
+    """Whether something has the tones of a picture, as shares of the paper's light."""
+    low, middle, high = np.percentile(tones, (10, 50, 90))
+    return bool(high - low >= _VARIED or middle <= _DARK)
