@@ -1,10 +1,10 @@
 """`scripts/guard`: train the guard that watches over ink, and measure what it finds.
 
-  scripts/guard train --data DIR --out DIR      weights; goes on where it stopped
-  scripts/guard measure --data DIR              what it finds of planted faults, and what it flags in vain;
-                                                writes the table and the picture of model/README.md
-
-It prints what thresholds every second page would give; the table is of the others.
+scripts/guard train --data DIR --out DIR      weights; goes on where it stopped
+scripts/guard choose --data DIR               what it finds of planted faults and flags in vain, on pages to
+                                              choose the thresholds of model/fidelity.py by
+scripts/guard measure --data DIR              the same on other pages; writes the table and the picture of
+                                              model/README.md
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobs.cli_model import FINE_TUNING_RATE, LEARNING_RATE
 from model.guard_learner import GuardSettings
-from scripts.guard_measure import measure
+from scripts.guard_measure import choose, measure
 from scripts.guard_train import train
 
 HELD = (
@@ -31,15 +31,18 @@ def main() -> None:
     training.add_argument("--steps", type=int, default=9000)
     training.add_argument("--seed", type=int, default=7)
     training.add_argument("--focus", type=float, default=0.0, help="the focal loss's exponent")
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("--keep", type=Path, help="a file to keep the scores in, or take them from")
-    for command in (training, measuring):
+    choosing, measuring = (commands.add_parser(name) for name in ("choose", "measure"))
+    for command in (choosing, measuring):
+        command.add_argument("--keep", type=Path, help="a file to keep the scores in, or take them from")
+    for command in (training, choosing, measuring):
         command.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()
     if given.command == "train":
         rate = FINE_TUNING_RATE if given.init else LEARNING_RATE
         config = GuardSettings(given.steps, given.seed, rate, focus=given.focus)
         print(train(given.data, HELD, given.out, given.init, config))
+    elif given.command == "choose":
+        choose(given.data, HELD, given.keep)
     else:
         measure(given.data, HELD, given.keep)
 

@@ -14,7 +14,7 @@ from model.fidelity import ADDED, LOST, Fidelity, Guard
 from model.weights import SHIPPED
 from scripts.blocks import ROOT, Curve, draw_curves, machine, table, write_block
 from scripts.guard_kinds import left_alone
-from scripts.guard_pages import Cleaned, measured_pages
+from scripts.guard_pages import Cleaned, unseen_pages
 
 PLANTED = 2
 """Faults of each kind a page."""
@@ -36,24 +36,42 @@ class Scores:
     planted: dict[str, list[float]] = field(default_factory=dict)
 
 
+def choose(data: Path, held: Sequence[str], keep: Path | None) -> None:
+    """Print what the guard finds on pages to choose thresholds by, and which ones these give."""
+    scores, _ = _scores(data, held, keep, measured=False)
+    print(_table(scores))
+    print("thresholds that flag few enough in vain (lost, added):", _thresholds(scores))
+
+
 def measure(data: Path, held: Sequence[str], keep: Path | None) -> None:
-    """Score all pages, or take the scores from `keep`; print and write table and picture."""
+    """Print and write table and picture, of other pages."""
+    scores, kinds = _scores(data, held, keep, measured=True)
+    about = (
+        f"Measured on {len(scores)} pages that the guard didn't learn from and that its thresholds, {LOST} "
+        f"(lost) and {ADDED} (added), were not chosen by; up to {PLANTED} faults of a kind a page; "
+        f"{machine()}; `scripts/guard measure --data DIR`."
+    )
+    left = table(["no text, and so left alone", "pages", "left alone"], kinds)
+    text = f"{_table(scores)}\n\n{about}\n\n![found and in vain](guard.svg)\n\n{left}"
+    print(text)
+    write_block(ROOT / "model" / "README.md", "guard", text)
+    _draw(scores)
+
+
+def _scores(
+    data: Path, held: Sequence[str], keep: Path | None, *, measured: bool
+) -> tuple[list[Scores], list[list[str]]]:
+    """Score all pages, or take the scores from `keep`; also what is left alone for being no text."""
     if keep is None or not keep.exists():
         guard = Guard()
-        pages = list(track(measured_pages(data, held, Cleaner(SHIPPED)), "cleaning"))
+        pages = list(track(unseen_pages(data, held, Cleaner(SHIPPED), measured=measured), "cleaning"))
         found = [asdict(_score(guard, page, index)) for index, page in enumerate(track(pages, "planting"))]
         kept = {"scores": found, "kinds": left_alone(pages)}
         if keep is not None:
             keep.write_text(json.dumps(kept))
     else:
         kept = json.loads(keep.read_text())
-    scores = [Scores(**one) for one in kept["scores"]]
-    print("thresholds from every second page:", _thresholds(scores[::2]))
-    kinds = table(["no text, and so left alone", "pages", "left alone"], kept["kinds"])
-    text = f"{_table(scores[1::2])}\n\n{kinds}"
-    print(text)
-    write_block(ROOT / "model" / "README.md", "guard", text)
-    _draw(scores[1::2])
+    return [Scores(**one) for one in kept["scores"]], kept["kinds"]
 
 
 def _score(guard: Guard, page: Cleaned, index: int) -> Scores:
@@ -98,12 +116,7 @@ def _table(scores: Sequence[Scores]) -> str:
                 rows.append([f"{group}, {words}", str(len(flagged)), f"{100 * np.mean(flagged):.1f}%"])
     vain = [_flagged(one) for one in scores if one.honest]
     rows.append(["all that were cleaned honestly", str(len(vain)), f"{100 * np.mean(vain):.1f}%"])
-    about = (
-        f"Measured on every second of {2 * len(scores)} pages that the guard didn't learn from, with the "
-        f"thresholds {LOST} (lost) and {ADDED} (added), which were chosen with all of them in view; up to "
-        f"{PLANTED} faults of a kind a page; {machine()}; `scripts/guard measure --data DIR`."
-    )
-    return f"{table(['', 'faults or pages', 'flagged'], rows)}\n\n{about}\n\n![found and in vain](guard.svg)"
+    return table(["", "faults or pages", "flagged"], rows)
 
 
 def _flagged(one: Scores) -> bool:

@@ -1,11 +1,13 @@
-"""What the guard is trained on, and the pages that it is measured on.
+"""What the guard is trained on, and the pages that its thresholds are chosen on and that it is measured on.
 
-Of PDFs every third is measured on, of scans without a truth every second; the rest trains. Of pairs those
-that are held out from the cleaner's training are measured on.
+Of PDFs every third is not trained on, of scans without a truth every second, and those pairs that are held
+out from the cleaner's training. Of these pairs and scans every second serves to choose thresholds, the others
+to measure; of PDFs pages are drawn anew for that, and damaged anew.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from scripts.quality_pages import Sheet, draw, pdf_files
 DRAWN_PAGES = 100
 SEED = 30_000
 ROUNDS = 2
-"""How many pages of each PDF are measured on."""
+"""How many pages of each PDF are drawn to choose thresholds on, and as many to measure on."""
 
 _HELD_PDF, _HELD_SCAN = 3, 2
 _CLEAN, _BITONAL = 0.25, 0.35  # shares of PDF pages, cumulated
@@ -68,14 +70,13 @@ def training_samples(data: Path, held: Sequence[str], cleaner: Cleaner, seed: in
     return GuardSamples(patches, cleaner, scans, seed)
 
 
-def measured_pages(data: Path, held: Sequence[str], cleaner: Cleaner) -> Iterator[Cleaned]:
-    """Pages that the guard didn't learn from, cleaned."""
-    for pair in _pairs(data, held)[1]:
+def unseen_pages(data: Path, held: Sequence[str], cleaner: Cleaner, *, measured: bool) -> Iterator[Cleaned]:
+    """Pages that the guard didn't learn from, cleaned: to be measured on, or to choose thresholds by."""
+    for pair in islice(_pairs(data, held)[1], int(measured), None, 2):
         yield _cleaned(cleaner, pair.name, "pairs", pair.noisy, None, as_grey(pair.clean))
-    for index, path in enumerate(_scans(data)):
-        if index % _HELD_SCAN == 0:
-            yield _cleaned(cleaner, path.name, "scans", read_page(path), None, None)
-    for which in range(ROUNDS):
+    for path in islice(_scans(data)[::_HELD_SCAN], int(measured), None, 2):
+        yield _cleaned(cleaner, path.name, "scans", read_page(path), None, None)
+    for which in range(ROUNDS * measured, ROUNDS * (1 + measured)):
         for index, path in enumerate(pdf_files(data)[::_HELD_PDF]):
             sheet = draw(path, SEED + 1000 * which + index)
             yield _of_pdf(cleaner, sheet, np.random.default_rng((SEED, which, index)))
