@@ -1,6 +1,12 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 
-from scripts import guard_measure
+from model.cleaner import Cleaner
+from model.weights import SHIPPED
+from scripts import guard_measure, guard_pages
 from scripts.guard_kinds import _map, _office, _photograph, _row
 from scripts.guard_measure import Scores
 
@@ -36,3 +42,29 @@ def test_pages_of_no_text_are_told_apart_in_the_table() -> None:
     assert _row("photographs", [(_photograph(n), 100.0) for n in range(2)])[2] == "100.0%"
     assert _row("maps", [(_map(n), 100.0) for n in range(2)])[2] == "100.0%"
     assert _row("office", [(_office(n), 100.0) for n in range(2)])[2] == "0.0%"
+
+
+def test_thresholds_are_chosen_by_other_pages_than_those_measured_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def draw(path: Path, index: int) -> guard_pages.Sheet:
+        drawn.append(index)
+        return guard_pages.Sheet(f"{path.name} {index}", np.full((64, 64), 255, np.uint8), None, "", 100)
+
+    (tmp_path / "born-digital-pdf").mkdir()
+    (tmp_path / "born-digital-pdf" / "a.pdf").touch()
+    (tmp_path / "office-scans").mkdir()
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / "office-scans" / f"{index}.png"), np.full((64, 64), 200, np.uint8))
+    monkeypatch.setattr(guard_pages, "draw", draw)
+    monkeypatch.setattr(guard_pages, "_pairs", lambda *_: ([], []))
+    cleaner = Cleaner(SHIPPED, "cpu")
+    names = [
+        {page.name for page in guard_pages.unseen_pages(tmp_path, [], cleaner, measured=measured)}
+        for measured in (False, True)
+    ]
+    assert {name for name in names[0] if name.endswith("png")} == {"0.png"}
+    assert {name for name in names[1] if name.endswith("png")} == {"2.png"}
+    assert len(names[0] | names[1]) == 6 and len(set(drawn)) == 4
