@@ -36,9 +36,9 @@ class LossConfig:
     squared: float = 20.0
     tones: float = 10.0
     clean: float = 3.0
-    bitonal: float = 1.2
+    bitonal: float = 1.0
     bitonal_squared: float = 5.0
-    missed: float = 2.0
+    missed: float = 3.0
     specks: float = 20.0
 
 
@@ -53,8 +53,9 @@ def restoration_loss(
 
     A truth of black and white is no measure of how dark ink should be: there ink may have any darkness that
     is clearly ink, and the paper at its edge any lightness that is clearly paper. What is wrong even so
-    counts `config.bitonal` times, and `1 + config.missed` times that where it is ink: faint ink on dark paper
-    is what gets lost. Its errors are large ones, and squares of them less telling (`config.bitonal_squared`).
+    counts `config.bitonal` times, and `1 + config.missed` times that at ink: faint ink on dark paper is what
+    gets lost. The paper at its edge counts as much, or strokes would come out too thick. The errors are large
+    ones, and squares of them less telling (`config.bitonal_squared`).
 
     What kinds of truths count says `_weight`, what specks cost besides `_specks_left`.
 
@@ -78,10 +79,10 @@ def restoration_loss(
     squared = torch.where(bitonal, config.bitonal_squared, config.squared)
     weighted = (1 + config.ink * ink) * (error.abs() + squared * error.square())
     left = _specks_left(predicted, noisy, clean, config) * (truth == Truth.PAGE)
-    return ((weighted + config.lost * lost) * _weight(truth, is_ink, config) + left).mean()
+    return ((weighted + config.lost * lost) * _weight(truth, is_ink | at_ink, config) + left).mean()
 
 
-def _weight(truth: Tensor, is_ink: Tensor, config: LossConfig) -> Tensor:
+def _weight(truth: Tensor, near_ink: Tensor, config: LossConfig) -> Tensor:
     """How many times a pixel's error counts, by its truth.
 
     The tones of real scans count `config.tones` times, those of pages that should stay as they are
@@ -89,7 +90,7 @@ def _weight(truth: Tensor, is_ink: Tensor, config: LossConfig) -> Tensor:
     """
     weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
     weight = torch.where(truth == Truth.CLEAN, config.clean, weight)
-    return torch.where(truth == Truth.BITONAL, config.bitonal * (1 + config.missed * is_ink), weight)
+    return torch.where(truth == Truth.BITONAL, config.bitonal * (1 + config.missed * near_ink), weight)
 
 
 def _specks_left(predicted: Tensor, noisy: Tensor, clean: Tensor, config: LossConfig) -> Tensor:

@@ -171,7 +171,8 @@ def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
     assert loss_of(0.05, 0, cut, ink=1) == loss_of(0.3, 0, cut, ink=1) == 0
     assert loss_of(0.5, 0, cut) == pytest.approx(2 * (1 + 3) * (0.2 + 5 * 0.04)), "ink must not be missed"
     assert loss_of(0.75, 1, cut, ink=0.5) == 0, "paper at an edge may be grey"
-    assert loss_of(0.5, 1, cut, ink=0.5) == pytest.approx(2 * (1 + 1.5) * (0.2 + 5 * 0.04))
+    at_edge = 2 * (1 + 3) * (1 + 1.5) * (0.2 + 5 * 0.04)
+    assert loss_of(0.5, 1, cut, ink=0.5) == pytest.approx(at_edge), "ink must not be thickened, either"
     assert loss_of(0.75, 1, cut) == pytest.approx(2 * (0.25 + 5 * 0.0625)), "paper elsewhere may not"
 
 
