@@ -1,8 +1,8 @@
 """Pages in, cleaned pages out: batching, tiling and the device around the network.
 
 A page above the tile size is cut into tiles that overlap by the network's whole reach, so the seams are
-exact; a page's result never depends on the other pages of its batch. The last word has `model.restraint`,
-which knows the whole page.
+exact; a page's result never depends on the other pages of its batch. The last word have `model.restraint`,
+`model.residue` and `model.insets`, which know the whole page.
 """
 
 import logging
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.autoencoder import AutoencoderConfig, is_large
+from model.insets import keep_insets
 from model.networks import for_pages
+from model.residue import without_residue
 from model.restraint import restrained
 from model.weights import load_weights
 
@@ -122,7 +124,7 @@ class Cleaner:
                 cleaned = _pages(self._network(window, large), page.ndim)[0]
                 result[top:bottom, left:right] = cleaned[top - y : bottom - y, left - x : right - x]
         # Such pages are large for any device: where their pixels lie there is room.
-        whole = self._restrained(_tensor([page]), _tensor([result]), large)
+        whole = self._finished(_tensor([page]), _tensor([result]), large)
         return _pages(whole, page.ndim)[0]
 
     def _spans(self, length: int, stride: int) -> Iterator[tuple[int, int]]:
@@ -134,13 +136,29 @@ class Cleaner:
     def _whole(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
         """Clean pages that the device takes as they are."""
         scans = _tensor(pages).to(self.device)
-        return _pages(self._restrained(scans, self._network(scans, large), large), pages[0].ndim)
+        return _pages(self._finished(scans, self._network(scans, large), large), pages[0].ndim)
 
-    def _restrained(self, scans: Tensor, cleaned: Tensor, large: bool) -> Tensor:
+    def _finished(self, scans: Tensor, cleaned: Tensor, large: bool) -> Tensor:
         if not isinstance(self._config, AutoencoderConfig):
             return cleaned  # the article's network stays what it is
-        cell = self._config.cell(large)
-        return restrained(scans, cleaned, cell + cell % 2)
+        return finished(scans, cleaned, self._config.cell(large))
+
+
+@torch.inference_mode()
+def finished(scans: Tensor, cleaned: Tensor, cell: int) -> Tensor:
+    """What only the whole page knows: how dark writing is, what is left of stains, and where pictures are.
+
+    Args:
+        scans: (N, H, W, 1 or 3) uint8 or uint16, whole pages.
+        cleaned: what the network made of them, alike.
+        cell: the side in pixels of the cells it saw them in.
+
+    Returns:
+        The shape, dtype and device of `cleaned`.
+    """
+    cell += cell % 2
+    restored = without_residue(scans, restrained(scans, cleaned, cell), 2 * cell)
+    return keep_insets(scans, restored, 2 * cell)
 
 
 def _tensor(pages: Sequence[Pixels]) -> Tensor:

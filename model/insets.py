@@ -5,7 +5,7 @@ around. The whole page shows where either ends: stains, folds and shadows have w
 the page's edge; a photograph, or a dark field with light writing, is a rectangle. Paper is none: a receipt on
 a scanner's white lid is a rectangle, too, but of one tone, and not a dark one.
 
-Edges are followed where writing has gone: in the closing of the page (see `model.restraint`) by a window
+Edges are followed where writing has gone: in the closing of the page (`model.squares`) by a window
 that is wider than strokes.
 """
 
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from model.squares import means, padded
 
 Map = NDArray[np.float32]
 
@@ -37,27 +39,28 @@ _AROUND = np.ones((5, 5), np.uint8)
 """Squares: wider than strokes, and how far off an edge's light and dark sides are."""
 
 
-def keep_insets(pages: Tensor, cleaned: Tensor, squares: Tensor, side: int) -> Tensor:
+def keep_insets(pages: Tensor, cleaned: Tensor, side: int) -> Tensor:
     """Put pictures back as they were.
 
     Args:
         pages: (N, H, W, C) uint8 or uint16, whole pages as they were scanned.
         cleaned: the same pages, cleaned; changed in place.
-        squares: (N, C, h, w), 0..1, the means of the scans' squares.
-        side: of a square, in pixels.
+        side: of the squares to look at, in pixels, a multiple of 4.
 
     Returns:
         `cleaned`.
     """
-    height, width = cleaned.shape[1:3]
-    for index, light in enumerate(squares.amax(1).cpu().numpy()):
+    whole, white = padded(pages, side)
+    for index, light in enumerate((means(whole, side).amax(1) / white).cpu().numpy()):
         found = insets(light)
         if found is not None:
-            rows = torch.from_numpy(found).to(cleaned.device).repeat_interleave(side, 0)
-            where = rows.repeat_interleave(side, 1)[:height, :width, None]
-            # torch chooses between no uint16
-            kept = torch.where(where, pages[index].to(torch.int32), cleaned[index].to(torch.int32))
-            cleaned[index] = kept.to(cleaned.dtype)
+            left, top, width, height = (side * cells for cells in cv2.boundingRect(found.astype(np.uint8)))
+            around = np.s_[index, top : top + height, left : left + width]
+            scan, result = (page[around].to(torch.int32) for page in (pages, cleaned))  # it chooses no uint16
+            squares = torch.from_numpy(found[top // side :, left // side :]).to(cleaned.device)
+            where = squares.repeat_interleave(side, 0).repeat_interleave(side, 1)
+            where = where[: scan.shape[0], : scan.shape[1], None]
+            cleaned[around] = torch.where(where, scan, result).to(cleaned.dtype)
     return cleaned
 
 

@@ -34,7 +34,7 @@ class LossConfig:
     ink: float = 3.0
     lost: float = 1.5
     squared: float = 20.0
-    tones: float = 10.0
+    tones: float = 13.0
     clean: float = 3.0
     bitonal: float = 1.0
     bitonal_squared: float = 5.0

@@ -7,23 +7,20 @@ the scan, next to its paper, and gives marks that were much paler no more contra
 nothing: pencil beside print stays as it was. Where the network made writing dark with hesitation, nothing is
 known, and its word stands.
 
-Paper is the closing of a page (Serra 1982), the lightest value near each place and then the darkest of those:
-dark marks narrower than the window vanish; what is wide and dark, a stain's inside, a shaded field, is paper.
+Paper is the closing of a page (`model.squares`): what is wide and dark, a stain's inside, a shaded field, is
+paper, too.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.cells import pad
-from model.insets import keep_insets
+from model.squares import closed, means, most, padded, widened
 
-_STEPS = (1, 2, 4, 1)
-"""The closing's window is 1 + 8 squares of 2 cells a side, 6 mm on A4, come by in these steps."""
+_WINDOW = 9
+"""The closing's window in squares of 2 cells a side, 6 mm on A4."""
 
 PALE = 0.55
 """Marks of less than this share of the writing's darkness are no writing."""
@@ -45,12 +42,10 @@ class _Seen:
     Attributes:
         darkest: (N, C, h, w) float32, 0..1, the darkest pixel of each cell.
         paper: the same shape, the light of the paper there, 0.1..1.
-        squares: (N, C, h / 2, w / 2) float32, 0..1, the light of squares of 2 cells a side.
     """
 
     darkest: Tensor
     paper: Tensor
-    squares: Tensor
 
 
 @torch.inference_mode()
@@ -74,63 +69,16 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
     became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
     unknown = 1 - ((became - CERTAIN[0]) / (CERTAIN[1] - CERTAIN[0])).clamp_(0, 1)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
-    near = _widened(_widened(depth, torch.maximum, (1,), ahead=True), torch.maximum, (1,), ahead=False)
+    near = widened(widened(depth, torch.maximum, 2, ahead=True), torch.maximum, 2, ahead=False)
     allowed = torch.maximum(depth, _RISE * (near - PALE * writing)) + unknown
-    light = _at_least(cleaned, result.paper * (1 - allowed), cell)
-    return keep_insets(pages, light, scan.squares, 2 * cell)
+    return _at_least(cleaned, result.paper * (1 - allowed), cell)
 
 
 def _seen(pages: Tensor, cell: int) -> _Seen:
-    padded, white = pad(pages, 2 * cell), torch.iinfo(pages.dtype).max
-    if white > 255:  # noqa: PLR2004 - torch compares no uint16
-        padded = padded.to(torch.int32)
-    squares = _planes(_mean(padded, cell)) / white
-    paper = F.interpolate(_closed(squares).clamp_(min=_DARKEST), scale_factor=2.0, mode="bilinear")
-    return _Seen(_planes(_darkest(padded, cell)) / white, paper, squares)
-
-
-def _planes(pages: Tensor) -> Tensor:
-    """(N, h, w, C) as (N, C, h, w) float32."""
-    return pages.permute(0, 3, 1, 2).float()
-
-
-def _darkest(pages: Tensor, cell: int) -> Tensor:
-    """The least of each cell's pixels, (N, h, w, C): rows first, which lie side by side in memory."""
-    rows = reduce(torch.minimum, (pages[:, row::cell] for row in range(cell)))
-    return reduce(torch.minimum, (rows[:, :, column::cell] for column in range(cell)))
-
-
-def _mean(pages: Tensor, cell: int) -> Tensor:
-    """The mean of each square of 2 cells a side, by four of its rows; (N, h / 2, w / 2, C) float32."""
-    total = reduce(torch.add, (pages[:, i * cell // 2 :: 2 * cell].float() for i in range(4)))
-    count, height, width, channels = total.shape
-    return total.view(count, height, width // (2 * cell), 2 * cell, channels).mean(3) / 4
-
-
-def _closed(light: Tensor) -> Tensor:
-    """The closing of (N, C, h, w), a little smoothed."""
-    lightest = _widened(light, torch.maximum, _STEPS, ahead=True)
-    closed = _widened(lightest, torch.minimum, _STEPS, ahead=False)
-    return F.avg_pool2d(closed, 3, 1, 1, count_include_pad=False)
-
-
-def _widened(
-    x: Tensor, pick: Callable[[Tensor, Tensor], Tensor], steps: Sequence[int], *, ahead: bool
-) -> Tensor:
-    """What `pick` leaves of the places that begin at each one, or end there, along both sides.
-
-    They are one more than the sum of the steps, each of which is at most what the ones before it cover: a
-    tenth of the time that pooling layers take.
-    """
-    for side in (2, 3):
-        for step in steps:
-            length = x.shape[side] - step
-            if length > 0:
-                near, far = x.narrow(side, 0, length), x.narrow(side, step, length)
-                wider = x.clone()
-                wider.narrow(side, 0 if ahead else step, length).copy_(pick(near, far))
-                x = wider
-    return x
+    whole, white = padded(pages, 2 * cell)
+    paper = F.avg_pool2d(closed(means(whole, 2 * cell) / white, _WINDOW), 3, 1, 1, count_include_pad=False)
+    paper = F.interpolate(paper.clamp_(min=_DARKEST), scale_factor=2.0, mode="bilinear")
+    return _Seen(most(whole, cell, torch.minimum) / white, paper)
 
 
 def _at_least(cleaned: Tensor, light: Tensor, cell: int) -> Tensor:

@@ -18,19 +18,12 @@ HEIGHT, WIDTH, SIDE = 600, 480, 4
 PICTURE = np.s_[120:360, 80:300]
 
 
-def squares(pages: NDArray[np.generic]) -> torch.Tensor:
-    """Their means, as `model.restraint` takes them."""
-    white = np.iinfo(pages.dtype).max
-    light = torch.from_numpy(pages.astype(np.float32) / white).permute(0, 3, 1, 2)
-    return torch.nn.functional.avg_pool2d(light, SIDE)
-
-
 def kept(page: Page, cleaned: Page) -> Page:
     batch = [
         np.ascontiguousarray(each[None, ..., None] if each.ndim == 2 else each[None])
         for each in (page, cleaned)
     ]
-    result = keep_insets(*(torch.from_numpy(each.copy()) for each in batch), squares(batch[0]), SIDE)
+    result = keep_insets(*(torch.from_numpy(each.copy()) for each in batch), SIDE)
     return result.numpy().reshape(page.shape)
 
 
@@ -91,7 +84,7 @@ def test_each_page_of_a_batch_is_looked_at(dtype: type[np.uint8 | np.uint16]) ->
     pages = np.stack([text(), with_tones(picture())])[..., None].astype(dtype) * dtype(factor)
     colour = np.repeat(pages, 3, axis=3)
     cleaned = torch.from_numpy(np.full_like(colour, np.iinfo(dtype).max))
-    result = keep_insets(torch.from_numpy(colour), cleaned, squares(colour), SIDE).numpy()
+    result = keep_insets(torch.from_numpy(colour), cleaned, SIDE).numpy()
     assert result.dtype == dtype
     assert (result[0] == np.iinfo(dtype).max).all()
     assert np.array_equal(result[1][PICTURE], colour[1][PICTURE])

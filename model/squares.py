@@ -1,0 +1,81 @@
+"""A page as squares, their lightest, darkest and mean pixels; the closing, which is a page without writing.
+
+The closing (Serra 1982) is the lightest value near each place and then the darkest of those: dark marks
+narrower than the window vanish; what is wide and dark, a stain's inside, a shaded field, stays.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from model.cells import pad
+
+Pick = Callable[[Tensor, Tensor], Tensor]
+
+
+def padded(pages: Tensor, side: int) -> tuple[Tensor, int]:
+    """(N, H, W, C) uint8 or uint16 grown to whole squares, in numbers that torch compares; and white."""
+    white = torch.iinfo(pages.dtype).max
+    whole = pad(pages, side)
+    return (whole.to(torch.int32) if white > 255 else whole), white  # noqa: PLR2004 - it compares no uint16
+
+
+def most(pages: Tensor, side: int, pick: Pick) -> Tensor:
+    """The lightest (`torch.maximum`) or darkest of each square's pixels.
+
+    Args:
+        pages: (N, H, W, C), whole squares.
+        side: of a square, in pixels.
+        pick: which of two.
+
+    Returns:
+        (N, C, H / side, W / side) float32, not scaled.
+    """
+    # Rows first, which lie side by side in memory.
+    rows = reduce(pick, (pages[:, row::side] for row in range(side)))
+    return _planes(reduce(pick, (rows[:, :, column::side] for column in range(side))))
+
+
+def means(pages: Tensor, side: int) -> Tensor:
+    """The mean of each square, by four of its rows; see `most`. The side is a multiple of 4."""
+    total = reduce(torch.add, (pages[:, i * side // 4 :: side].float() for i in range(4)))
+    count, height, width, channels = total.shape
+    return _planes(total.view(count, height, width // side, side, channels).mean(3) / 4)
+
+
+def _planes(squares: Tensor) -> Tensor:
+    """(N, h, w, C) as (N, C, h, w) float32."""
+    return squares.permute(0, 3, 1, 2).float()
+
+
+def closed(light: Tensor, window: int) -> Tensor:
+    """The closing of (N, C, h, w) by windows of so many squares a side."""
+    lightest = widened(light, torch.maximum, window, ahead=True)
+    return widened(lightest, torch.minimum, window, ahead=False)
+
+
+def widened(x: Tensor, pick: Pick, window: int, *, ahead: bool) -> Tensor:
+    """What `pick` leaves of the window that begins at each place, or ends there, along both sides.
+
+    It takes a tenth of the time that pooling layers take.
+    """
+    for side in (2, 3):
+        for step in _steps(window):
+            length = x.shape[side] - step
+            if length > 0:
+                near, far = x.narrow(side, 0, length), x.narrow(side, step, length)
+                wider = x.clone()
+                wider.narrow(side, 0 if ahead else step, length).copy_(pick(near, far))
+                x = wider
+    return x
+
+
+def _steps(window: int) -> Iterator[int]:
+    """How far apart what is joined lies, for windows to double until they are wide enough."""
+    wide = 1
+    while wide < window:
+        step = min(wide, window - wide)
+        yield step
+        wide += step
