@@ -2,9 +2,9 @@
 
 The guard's network sees half an inch far and is sure of an erased word; of an i's dot it is less so. But
 folds, stains and show-through are paler than a page's ink, and a dot isn't; and specks of dust lie anywhere,
-dots beside letters. So where the network suspects a loss beside writing, it is taken to be the surer of it
-the nearer what went comes to the writing's darkness. What is pale counts as before: faint ink is for the
-network to tell from dirt. So does what is far from any writing.
+between lines, too, dots right beside letters. So where the network suspects a loss beside writing, it is
+taken to be the surer of it the nearer what went comes to the writing's darkness. What is pale counts as
+before: faint ink is for the network to tell from dirt. So does what is far from any writing.
 """
 
 import cv2
@@ -20,7 +20,7 @@ so than that."""
 
 _SURER = 6.0  # how much the odds' logarithm gains for each writing's darkness above PALE
 _POWER = 4
-_AROUND, _COVERED = 7, 0.05  # cells a side, a fifth of an inch; what share of them writing covers at least
+_AROUND, _COVERED = 3, 0.05  # cells a side, a twelfth of an inch; what share of them writing covers at least
 _UNIT = 100  # the writing's darkness, in bytes
 _BLACK = 20.0  # pixels of black that every page is taken to have: a blank one has nothing to measure by
 

@@ -121,23 +121,29 @@ def shipped_table() -> str:
     apart = ("command", "scores", "init", "mean")
     facts = {key: value for key, value in card.items() if value is not None and key not in apart}
     rows = [["command", f"`{card['command']}`"], *([key, words(value)] for key, value in facts.items())]
-    rows += [[f"{part['share']:g} of", _noted(f"`{part['command']}`", part)] for part in card.get("mean", ())]
     if earlier := list(_earlier(card)):
         shown = earlier[:_EARLIER] + ([f"{more} more"] if (more := len(earlier) - _EARLIER) > 0 else [])
         rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(shown)])
     return table(["", f"`{SHIPPED.name}`"], rows)
 
 
-def _noted(words: str, card: dict[str, Any]) -> str:
-    return f"{words} ({card['note']})" if "note" in card else words
-
-
 def _earlier(card: dict[str, Any]) -> Iterator[str]:
-    """The trainings before, the last one first; of a mean those of the first part that has all of its own."""
-    card = next((part for part in card.get("mean", ()) if len(part.get("init") or {}) > 1), card)
-    while card := card.get("init") or {}:
-        steps = f"{card['steps']:,} steps, seed {card.get('seed')}" if "steps" in card else "weights"
-        yield _noted(steps, card)
+    """What weights were begun from, the last first; of a mean its parts, then what these were begun from."""
+    parts = card.get("mean", ())
+    for part in parts:
+        yield f"{part['share']:g} of {_told(part)}"
+    for part in parts:
+        yield from _earlier(part)
+    before = card.get("init") or {}
+    if len(before) > 1:  # else all of it stands beside this one
+        yield _told(before)
+        yield from _earlier(before)
+
+
+def _told(card: dict[str, Any]) -> str:
+    steps = f"{card['steps']:,} steps, seed {card.get('seed')}" if "steps" in card else "weights"
+    said = f"the mean `{card['command']}`" if "mean" in card else steps
+    return f"{said} ({card['note']})" if "note" in card else said
 
 
 def words(value: object) -> str:

@@ -1,5 +1,6 @@
 """The quality run's logic: blocks, tables, targets, kept results. What it measures needs real scans."""
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from model.page import Page
+from scripts import quality_table
 from scripts.blocks import Curve, draw_curves, replace_block, table
 from scripts.quality_case import Case, Kind, Method, Task, Weights
 from scripts.quality_data import Material
@@ -210,9 +212,28 @@ def test_peers_that_are_installed_keep_a_pages_size(colour: bool) -> None:
 
 def test_the_shipped_weights_card_is_a_table() -> None:
     lines = shipped_table().splitlines()
-    assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `scripts/mix pumice-")
-    parts = [line for line in lines if " of | `pumice train" in line]
-    assert len(parts) == 2 and sum(float(line.split()[1]) for line in parts) == 1
+    assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `pumice train --pairs ")
     earlier = next(line for line in lines if "begun from" in line)
     assert " steps, seed " in earlier and earlier.endswith(" more |") and "command" not in earlier
     assert max(map(len, lines)) < 1000
+
+
+def test_a_card_tells_of_a_mean_and_of_what_its_parts_were_begun_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {"command": "pumice train --out A", "steps": 3000, "seed": 1}
+    second = {
+        "command": "pumice train --out B",
+        "steps": 2000,
+        "seed": 2,
+        "init": {**first, "note": "by hand"},
+    }
+    mean = {"command": "scripts/mix A=0.3 B=0.7", "mean": [{"share": 0.3, **first}, {"share": 0.7, **second}]}
+    third = {"command": "pumice train --out C", "steps": 1000, "seed": 3, "init": mean}
+    parts = "0.3 of 3,000 steps, seed 1, from 0.7 of 2,000 steps, seed 2, from 3,000 steps, seed 1 (by hand)"
+    monkeypatch.setattr(quality_table, "SHIPPED", tmp_path / "c.safetensors")
+    for card, told in ((mean, parts), (third, f"the mean `scripts/mix A=0.3 B=0.7`, from {parts}")):
+        (tmp_path / "c.json").write_text(json.dumps(card))
+        lines = shipped_table().splitlines()
+        assert lines[2] == f"| command | `{card['command']}` |"
+        assert lines[-1] == f"| begun from (all of it in `c.json`) | {told} |"
