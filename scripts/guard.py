@@ -1,10 +1,12 @@
 """`scripts/guard`: train the guard that watches over ink, and measure what it finds.
 
-scripts/guard train --data DIR --out DIR      weights; goes on where it stopped
-scripts/guard choose --data DIR               what it finds of planted faults and flags in vain, on pages to
-                                              choose the thresholds of model/fidelity.py by
-scripts/guard measure --data DIR              the same on other pages; writes the table and the picture of
-                                              model/README.md
+  scripts/guard train --data DIR --out DIR      weights; goes on where it stopped
+  scripts/guard choose --data DIR               what it finds of planted faults and flags in vain, on pages to
+                                                choose the thresholds of model/fidelity.py by
+  scripts/guard measure --data DIR              the same on other pages; writes the table and the picture of
+                                                model/README.md
+
+Pages to choose by and pages to measure on are none that the guard learnt from.
 """
 
 import argparse
