@@ -10,7 +10,7 @@ from torch import Tensor
 DARK, LIGHT = 0.3, 0.7
 """What is clearly ink and clearly paper, where the truth is 1-bit and results are cut in the middle."""
 
-_SPECK, _FAR, _DARKER = 4, 6, 0.25
+_SPECK, _FAR, _DARKER = 4, 4, 0.25
 """How far paper is from a speck, in pixels, at most; how far ink is, at least; how much darker it is."""
 
 
@@ -38,7 +38,8 @@ class LossConfig:
     clean: float = 3.0
     bitonal: float = 1.0
     bitonal_squared: float = 5.0
-    missed: float = 3.0
+    missed: float = 4.5
+    thick: float = 3.0
     specks: float = 20.0
 
 
@@ -54,8 +55,8 @@ def restoration_loss(
     A truth of black and white is no measure of how dark ink should be: there ink may have any darkness that
     is clearly ink, and the paper at its edge any lightness that is clearly paper. What is wrong even so
     counts `config.bitonal` times, and `1 + config.missed` times that at ink: faint ink on dark paper is what
-    gets lost. The paper at its edge counts as much, or strokes would come out too thick. The errors are large
-    ones, and squares of them less telling (`config.bitonal_squared`).
+    gets lost. The paper at its edge counts nearly as much (`config.thick`), or strokes would come out too
+    thick. The errors are large ones, and squares of them less telling (`config.bitonal_squared`).
 
     What kinds of truths count says `_weight`, what specks cost besides `_specks_left`.
 
@@ -79,10 +80,10 @@ def restoration_loss(
     squared = torch.where(bitonal, config.bitonal_squared, config.squared)
     weighted = (1 + config.ink * ink) * (error.abs() + squared * error.square())
     left = _specks_left(predicted, noisy, clean, config) * (truth == Truth.PAGE)
-    return ((weighted + config.lost * lost) * _weight(truth, is_ink | at_ink, config) + left).mean()
+    return ((weighted + config.lost * lost) * _weight(truth, is_ink, at_ink, config) + left).mean()
 
 
-def _weight(truth: Tensor, near_ink: Tensor, config: LossConfig) -> Tensor:
+def _weight(truth: Tensor, is_ink: Tensor, at_ink: Tensor, config: LossConfig) -> Tensor:
     """How many times a pixel's error counts, by its truth.
 
     The tones of real scans count `config.tones` times, those of pages that should stay as they are
@@ -90,7 +91,8 @@ def _weight(truth: Tensor, near_ink: Tensor, config: LossConfig) -> Tensor:
     """
     weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
     weight = torch.where(truth == Truth.CLEAN, config.clean, weight)
-    return torch.where(truth == Truth.BITONAL, config.bitonal * (1 + config.missed * near_ink), weight)
+    bitonal = config.bitonal * (1 + config.missed * is_ink + config.thick * at_ink)
+    return torch.where(truth == Truth.BITONAL, bitonal, weight)
 
 
 def _specks_left(predicted: Tensor, noisy: Tensor, clean: Tensor, config: LossConfig) -> Tensor:

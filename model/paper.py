@@ -57,6 +57,20 @@ def wrinkles(rng: Generator, height: int, width: int, feature: float) -> Plane:
     return np.asarray(np.clip(lit / (2.5 * float(lit.std()) + 1e-6), -1, 1), np.float32)
 
 
+def hide(rng: Generator, height: int, width: int, feature: float) -> Plane:
+    """Leather and embossed board (H, W), -1..1: short creases, dark on one side, most of them one way."""
+    side = int(np.ceil(np.hypot(height, width)))
+    stretch, turn = rng.uniform(1, 4), rng.uniform(0, 180)
+    short = wrinkles(rng, side, max(8, round(side / stretch)), feature)
+    creased = cv2.resize(short, (side, side), interpolation=cv2.INTER_CUBIC)
+    turned = np.asarray(cv2.getRotationMatrix2D((side / 2, side / 2), turn, 1), np.float64)
+    turned[:, 2] += (width - side) / 2, (height - side) / 2
+    creased = cv2.warpAffine(creased, turned, (width, height), borderMode=cv2.BORDER_REFLECT)
+    deep = np.maximum(creased - rng.uniform(0, 0.5), 0) - 0.5 * np.maximum(-creased - 0.5, 0)
+    where = np.clip(2 * smooth_noise(rng, height, width, rng.uniform(3, 12) * feature) - 0.4, 0, 1)
+    return np.asarray(-np.clip(1.5 * deep * where, -1, 1), np.float32)
+
+
 def weave(rng: Generator, height: int, width: int, thread: float) -> Plane:
     """Cloth of threads about `thread` pixels wide (H, W), -1..1: waves across one another, worn unevenly."""
     turn = rng.uniform(0, np.pi)

@@ -16,7 +16,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model.page import Page, as_grey, crop, is_bitonal
-from model.paper import Plane, fractal_noise, grain, weave, wrinkles
+from model.paper import Plane, fractal_noise, grain, hide, weave, wrinkles
 from model.variations import scale_by
 
 _WHITE = 250
@@ -143,8 +143,10 @@ def draw_cover(rng: Generator, size: int, colour: bool) -> Plane:
     """A patch of a book's cover as light, like `draw_paper`'s: hide, cloth or board, darker than paper."""
     kind = rng.random()
     if kind < 0.5:  # noqa: PLR2004
+        relief = hide(rng, size, size, rng.uniform(5, 30))
+    elif kind < 0.65:  # noqa: PLR2004
         relief = wrinkles(rng, size, size, rng.uniform(5, 40))
-    elif kind < 0.8:  # noqa: PLR2004
+    elif kind < 0.85:  # noqa: PLR2004
         relief = weave(rng, size, size, rng.uniform(1.5, 6))
     else:
         relief = 0.5 * fractal_noise(rng, size, size, rng.uniform(3, 30), 5)

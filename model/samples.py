@@ -17,16 +17,17 @@ from model.images import DataFault
 from model.loss import Truth
 from model.page import Page, as_grey, crop
 from model.papers import Pair, Sheet, draw_cover, draw_paper, lay_on, print_on, shine_through, take_apart
-from model.variations import marked, other_light, resized, scale_by, strength_of_ink, with_plate
+from model.variations import fainter, marked, other_light, resized, scale_by, strength_of_ink, with_plate
 
 COLOUR_SHARE = 0.3
 LARGE_SHARE = 0.4
 """The share of batches of what large pages look like (`model.autoencoder.LARGE`): strokes of more pixels."""
 
 _BITONAL = 0.08
-_COVERS = 0.1
+_COVERS = 0.12
 _PLATES = 0.3
 _BLANK = 0.2
+_FAINT = 0.12
 _WHOLE_PAGE = 2000
 """About the side in pixels of what patches are part of: stains may be larger than a patch."""
 
@@ -192,7 +193,9 @@ class Patches:
             page = np.full_like(page, 255)
         other = self._patch(rng, size, False, view)
         strength = 1 - 0.7 * float(rng.random()) ** 2
-        return _Sample(damage(page, rng, other, strength, int(_WHOLE_PAGE * view.enlarged)), page)
+        # As pale as what may shine through, which therefore can't be there, too.
+        written, back = (fainter(rng, page), None) if rng.random() < _FAINT else (page, other)
+        return _Sample(damage(written, rng, back, strength, int(_WHOLE_PAGE * view.enlarged)), page)
 
     def _patch(self, rng: Generator, size: int, colour: bool, view: _View) -> Page:
         page = self.pages[int(rng.integers(0, len(self.pages)))]

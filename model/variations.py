@@ -38,6 +38,12 @@ def _span(rng: Generator, side: int) -> tuple[int, int]:
     return max(0, int(start)), min(side, int(start + length))
 
 
+def fainter(rng: Generator, page: Page) -> Page:
+    """A page whose ink is pale: pencil, worn type, a copy of a copy."""
+    left = rng.uniform(0.25, 0.65)
+    return np.asarray(255 - left * (255 - page.astype(np.float32)) + 0.5, np.uint8)
+
+
 def strength_of_ink(rng: Generator, colour: bool) -> NDArray[np.float64]:
     """An exponent for the light that ink lets through: faint to heavy, and in colour of any hue."""
     strength = np.exp(rng.uniform(np.log(0.22), np.log(1.4)))

@@ -2,10 +2,13 @@
 
 The guard's network sees half an inch far and is sure of an erased word; of an i's dot it is less so. But
 folds, stains and show-through are paler than a page's ink, and a dot isn't; and specks of dust lie anywhere,
-between lines, too, dots right beside letters. So where the network suspects a loss beside writing, it is
-taken to be the surer of it the nearer what went comes to the writing's darkness. What is pale counts as
-before: faint ink is for the network to tell from dirt. So does what is far from any writing.
+dots right beside letters. So where the network suspects a loss beside writing, it is taken to be the surer
+of it the nearer what went comes to the writing's darkness; but the less so the more specks may have lain
+there by chance, as many as have gone elsewhere let expect. What is pale counts as before: faint ink is for
+the network to tell from dirt. So does what is far from any writing.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,9 +21,11 @@ PALE, CERTAIN = 0.4, 1.3
 """Shares of the writing's darkness: what went and was paler makes the guard no surer, what was darker no more
 so than that."""
 
-_SURER = 6.0  # how much the odds' logarithm gains for each writing's darkness above PALE
+_SURER = 8.0  # how much the odds' logarithm gains for each writing's darkness above PALE
+_BY_CHANCE = 0.6  # how much less it does for each factor of e of specks to expect beside writing
 _POWER = 4
-_AROUND, _COVERED = 3, 0.05  # cells a side, a twelfth of an inch; what share of them writing covers at least
+_AROUND, _COVERED = 5, 0.05  # cells a side, an eighth of an inch; what share of them writing covers at least
+_SPECK, _DARK = 9, 0.5  # cells that a speck lies in, at most; the share of the writing's darkness it has
 _UNIT = 100  # the writing's darkness, in bytes
 _BLACK = 20.0  # pixels of black that every page is taken to have: a blank one has nothing to measure by
 
@@ -35,17 +40,38 @@ def darkness(page: Grey, strokes: Grey) -> Grey:
     return np.asarray(cv2.divide(strokes, cv2.add(page, strokes), scale=255), np.uint8)
 
 
-def went(before: Grey, after: Grey) -> NDArray[np.float32]:
-    """How dark what went beside writing was, as a share of how dark that was, at each cell's darkest pixel.
+@dataclass(frozen=True)
+class Gone:
+    """What went from a page.
+
+    Attributes:
+        shares: (h, w), 0 to 2.55, how dark it was, as a share of how dark the page's writing was, at each
+            cell's darkest pixel; h and w the cells that `model.guard.STRIDE` makes of the page.
+        beside: (h, w), whether there is writing beside a cell.
+    """
+
+    shares: NDArray[np.float32]
+    beside: NDArray[np.bool_]
+
+    @property
+    def specks(self) -> float:
+        """How many specks of dust to expect beside writing, 0 or more, by how many went elsewhere."""
+        dark = np.asarray(self.shares > _DARK, np.uint8)
+        count, _, boxes, middles = cv2.connectedComponentsWithStats(dark, connectivity=8)
+        small = np.asarray(boxes, np.int32)[1:count, cv2.CC_STAT_AREA] <= _SPECK
+        columns, rows = np.asarray(middles, np.float32)[1:count][small].round().astype(np.intp).T
+        found, near = (int(np.count_nonzero(places)) for places in (~self.beside[rows, columns], self.beside))
+        return found * near / max(1, self.beside.size - near)
+
+
+def went(before: Grey, after: Grey) -> Gone:
+    """What went, and where.
 
     The writing is what is dark when a page is cleaned, its darkness a mean with the fourth power as weights.
 
     Args:
         before: (H, W), the scan's `darkness`.
         after: the cleaned page's.
-
-    Returns:
-        (h, w), 0 to 2.55, h and w the cells that `model.guard.STRIDE` makes of the page; 0 far from writing.
     """
     counts = cv2.calcHist([before, after], [0, 1], None, [256, 256], [0, 256, 0, 256])
     levels = np.arange(256) / 255
@@ -55,7 +81,7 @@ def went(before: Grey, after: Grey) -> NDArray[np.float32]:
     became = ((weights * levels).sum() + _BLACK) / total
     lost = cv2.addWeighted(before, _UNIT / 255 / was, after, -_UNIT / 255 / became, 0)  # no less than 0
     shares = np.divide(cells_most(np.asarray(lost, np.uint8)), _UNIT, dtype=np.float32)
-    return np.where(_covered(after) >= 255 * _COVERED * became, shares, np.float32(0))
+    return Gone(shares, np.asarray(_covered(after) >= 255 * _COVERED * became))
 
 
 def _covered(after: Grey) -> NDArray[np.float32]:
@@ -66,15 +92,16 @@ def _covered(after: Grey) -> NDArray[np.float32]:
     return np.asarray(cv2.blur(cells, (_AROUND, _AROUND)), np.float32)
 
 
-def surer(chances: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:
+def surer(chances: NDArray[np.float32], gone: Gone) -> NDArray[np.float32]:
     """Chances of a loss where so dark a thing went.
 
     Args:
-        chances: 0..1, any shape.
-        shares: alike, see `went`.
+        chances: (h, w), 0..1.
+        gone: what went.
 
     Returns:
         No less than the chances.
     """
-    factor = np.exp(_SURER * (np.clip(shares, PALE, CERTAIN) - PALE))
+    gain = _SURER * (np.clip(gone.shares, PALE, CERTAIN) - PALE) - _BY_CHANCE * np.log1p(gone.specks)
+    factor = np.exp(np.where(gone.beside, np.maximum(gain, 0), 0))
     return np.asarray(chances * factor / (1 - chances + chances * factor), np.float32)

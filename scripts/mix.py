@@ -75,10 +75,7 @@ def _card(parts: Sequence[Part], out: Path) -> dict[str, Any]:
     """What of the first one's card holds for all weights of its shape, and all cards."""
     cards = [load_card(part.path) for part in parts]
     told = {card["sha256"] for card in cards}
-    for card in cards:
-        begun = (card.get("init") or {}).get("sha256")
-        if begun in told:
-            card["init"] = {"sha256": begun}  # all of it stands beside this one
+    cards = [_begun(card, told) for card in cards]
     named = " ".join(f"{part.path.name}={part.share:g}" for part in parts)
     return {
         **{key: cards[0][key] for key in ("architecture", "network", "parameters")},
@@ -86,6 +83,21 @@ def _card(parts: Sequence[Part], out: Path) -> dict[str, Any]:
         "command": f"scripts/mix {named} --out {out.name}",
         "mean": [{"share": part.share, **card} for part, card in zip(parts, cards, strict=True)],
     }
+
+
+def _begun(card: dict[str, Any], told: set[str]) -> dict[str, Any]:
+    """A card; what it was begun from is told but once, where that is a part of the mean, too."""
+    before, parts = card.get("init"), card.get("mean")
+    begun: dict[str, Any] = {"init": _once(before, told)} if before else {}
+    if parts:
+        begun["mean"] = [_once(part, told) for part in parts]
+    return {**card, **begun}
+
+
+def _once(card: dict[str, Any], told: set[str]) -> dict[str, Any]:
+    if card.get("sha256") in told:
+        return {key: card[key] for key in ("share", "sha256") if key in card}
+    return _begun(card, told)
 
 
 def parse(words: Sequence[str]) -> list[Part]:

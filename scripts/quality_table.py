@@ -129,7 +129,7 @@ def shipped_table() -> str:
 
 def _earlier(card: dict[str, Any]) -> Iterator[str]:
     """What weights were begun from, the last first; of a mean its parts, then what these were begun from."""
-    parts = card.get("mean", ())
+    parts = [part for part in card.get("mean", ()) if "command" in part]  # of others all is told elsewhere
     for part in parts:
         yield f"{part['share']:g} of {_told(part)}"
     for part in parts:

@@ -53,6 +53,17 @@ def test_a_cleaners_weighted_mean_and_its_card(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_mean_was_begun_from_is_told_but_once(tmp_path: Path) -> None:
+    (_, first), (_, second), (_, third) = (cleaner(tmp_path, n) for n in (1, 2, 3))
+    half = mix(parse([str(first), str(second)]), tmp_path / "half.safetensors")
+    save_card(third, load_card(third) | {"init": load_card(half)})
+    card = load_card(mix(parse([f"{first}=1", f"{third}=3"]), tmp_path / "mixed.safetensors"))
+    before = card["mean"][1]["init"]
+    assert before["command"] == load_card(half)["command"]
+    assert before["mean"][0] == {"share": 0.5, "sha256": fingerprint(first)}
+    assert before["mean"][1]["command"] == "train 2"
+
+
 def test_weights_of_other_shapes_have_no_mean(tmp_path: Path) -> None:
     _, first = cleaner(tmp_path, 1)
     save_weights(drawn(3, 8), tmp_path / "wide")

@@ -7,7 +7,17 @@ from numpy.random import Generator
 from model import damage as dirt
 from model.damage import damage, damage_bitonal
 from model.page import Page
-from model.paper import Plane, fractal_noise, grain, line_distance, smooth_noise, wobbly_disc, wrinkles
+from model.paper import (
+    Plane,
+    fractal_noise,
+    grain,
+    hide,
+    line_distance,
+    smooth_noise,
+    weave,
+    wobbly_disc,
+    wrinkles,
+)
 from model.render import render_page
 
 
@@ -118,7 +128,9 @@ def test_textures_have_the_shape_and_range_they_promise(shape: tuple[int, int]) 
             assert smooth.shape == fractal.shape == shape and smooth.dtype == fractal.dtype == np.float32
             assert smooth.min() >= 0 and smooth.max() <= 1
             assert np.abs(fractal).max() <= 1
-            assert np.abs(wrinkles(rng, *shape, feature)).max() <= 1
+            for texture in (wrinkles, hide, weave):
+                relief = texture(rng, *shape, feature)
+                assert relief.shape == shape and relief.dtype == np.float32 and np.abs(relief).max() <= 1
         for plane in (grain(rng, *shape), wobbly_disc(rng, *shape, 20.0), line_distance(rng, *shape)):
             assert plane.shape == shape and plane.dtype == np.float32 and np.isfinite(plane).all()
 

@@ -8,7 +8,7 @@ from model.loss import Truth
 from model.page import Page
 from model.papers import Pair
 from model.samples import _LARGE, _SMALL, LARGE_SHARE, Batch, Patches, _ink_map, _View
-from model.variations import with_plate
+from model.variations import fainter, with_plate
 
 
 def some_pair(name: str, grey: bool = False) -> Pair:
@@ -138,3 +138,13 @@ def test_the_ink_map_knows_ink_and_edges() -> None:
     page[4, 4] = 0
     ink = _ink_map(page)
     assert ink[4, 4] == ink[3, 3] == 127 + 127 and not ink[0].any() and np.count_nonzero(ink) == 9
+
+
+def test_faint_ink_is_paler_and_paper_stays_white() -> None:
+    page = np.full((20, 20, 3), 255, np.uint8)
+    page[5:10] = (0, 60, 120)
+    for seed in range(20):
+        faint = fainter(np.random.default_rng(seed), page)
+        assert faint.dtype == np.uint8 and (faint[:5] == 255).all() and (faint[10:] == 255).all()
+        left = (255 - faint[5:10].astype(float)) / (255 - page[5:10])
+        assert left.min() > 0.24 and left.max() < 0.66 and np.ptp(left) < 0.01, "ink keeps its hue"

@@ -147,7 +147,15 @@ def test_continuing_with_a_network_of_another_shape_is_refused(tmp_path: Path, d
 
 
 WEIGHTS = LossConfig(
-    ink=3.0, lost=1.5, squared=6.0, tones=7.0, bitonal=2.0, bitonal_squared=5.0, missed=3.0, clean=4.0
+    ink=3.0,
+    lost=1.5,
+    squared=6.0,
+    tones=7.0,
+    bitonal=2.0,
+    bitonal_squared=5.0,
+    missed=4.0,
+    thick=3.0,
+    clean=4.0,
 )
 
 
@@ -169,7 +177,7 @@ def test_losing_ink_costs_more_than_leaving_dirt() -> None:
 def test_a_truth_of_black_and_white_leaves_inks_darkness_open() -> None:
     cut = Truth.BITONAL
     assert loss_of(0.05, 0, cut, ink=1) == loss_of(0.3, 0, cut, ink=1) == 0
-    assert loss_of(0.5, 0, cut) == pytest.approx(2 * (1 + 3) * (0.2 + 5 * 0.04)), "ink must not be missed"
+    assert loss_of(0.5, 0, cut) == pytest.approx(2 * (1 + 4) * (0.2 + 5 * 0.04)), "ink must not be missed"
     assert loss_of(0.75, 1, cut, ink=0.5) == 0, "paper at an edge may be grey"
     at_edge = 2 * (1 + 3) * (1 + 1.5) * (0.2 + 5 * 0.04)
     assert loss_of(0.5, 1, cut, ink=0.5) == pytest.approx(at_edge), "ink must not be thickened, either"

@@ -3,7 +3,7 @@ import pytest
 
 from model.condition import Grey
 from model.guard import CELL, strokes
-from model.writing import CERTAIN, PALE, darkness, surer, went
+from model.writing import CERTAIN, PALE, Gone, darkness, surer, went
 
 RULE, DOT, SPECK = (
     (slice(46, 50), slice(20, 100)),
@@ -23,7 +23,7 @@ def page(paper: int, **marks: int) -> Grey:
     return drawn
 
 
-def gone(scan: Grey, cleaned: Grey) -> np.ndarray:
+def gone(scan: Grey, cleaned: Grey) -> Gone:
     return went(*(darkness(one, strokes(one)) for one in (scan, cleaned)))
 
 
@@ -36,13 +36,14 @@ def test_darkness_is_a_share_of_the_papers_light() -> None:
 
 def test_what_went_is_measured_by_the_writing_beside_it() -> None:
     scan = page(200, writing=50, rule=125, dot=50, speck=50)
-    shares = gone(scan, page(255, writing=0))
+    found = gone(scan, page(255, writing=0))
+    shares = np.where(found.beside, found.shares, 0)
     assert shares.shape == (128 // CELL, 128 // CELL)
     assert shares[DOTS_CELL] == pytest.approx(1, abs=0.05), "as dark as the writing"
     assert shares[RULES_CELL] == pytest.approx(0.5, abs=0.05), "half as dark"
     assert shares[10, 10] == 0, "what became darker didn't go"
     assert shares[SPECKS_CELL] == 0, "dust lies anywhere, and between lines"
-    thinned = gone(scan, page(255, writing=0, rule=255 - 128, dot=255 - 64))
+    thinned = gone(scan, page(255, writing=0, rule=255 - 128, dot=255 - 64)).shares
     assert thinned[RULES_CELL] == 0, "next to the writing it is as dark as before"
     assert thinned[DOTS_CELL] == pytest.approx(0.75, abs=0.05)
 
@@ -50,14 +51,49 @@ def test_what_went_is_measured_by_the_writing_beside_it() -> None:
 def test_where_there_is_no_writing_nothing_is_measured_by_it() -> None:
     dotted, blank = np.full((64, 64), 255, np.uint8), np.full((64, 64), 255, np.uint8)
     dotted[DOT] = 30
-    assert not gone(dotted, blank).any()
+    assert not gone(dotted, blank).beside.any()
+
+
+def everywhere(share: float) -> Gone:
+    return Gone(np.full(4, share, np.float32)[None], np.ones((1, 4), bool))
 
 
 def test_the_guard_gets_surer_of_dark_losses_alone() -> None:
-    chances = np.asarray([0.0, 0.1, 0.75, 1.0], np.float32)
+    chances = np.asarray([[0.0, 0.1, 0.75, 1.0]], np.float32)
     for pale in (0.0, 0.2, PALE):
-        assert surer(chances, np.full(4, pale, np.float32)) == pytest.approx(chances, abs=1e-6)
-    dark = surer(chances, np.full(4, 1, np.float32))
-    assert dark[0] == 0 and dark[3] == 1 and 0.80 < dark[1] < 0.81 and dark[2] > 0.99
-    most = surer(chances, np.full(4, CERTAIN, np.float32))
-    assert (most >= dark).all() and most == pytest.approx(surer(chances, np.full(4, 2.5, np.float32)))
+        assert surer(chances, everywhere(pale)) == pytest.approx(chances, abs=1e-6)
+    dark = surer(chances, everywhere(1))
+    assert dark[0, 0] == 0 and dark[0, 3] == 1 and 0.92 < dark[0, 1] < 0.94 and dark[0, 2] > 0.99
+    most = surer(chances, everywhere(CERTAIN))
+    assert (most >= dark).all() and most == pytest.approx(surer(chances, everywhere(2.5)))
+    elsewhere = Gone(everywhere(1).shares, np.zeros((1, 4), bool))
+    assert surer(chances, elsewhere) == pytest.approx(chances)
+
+
+def dusty(count: int) -> Gone:
+    """A page with writing on its upper half, and specks that went from its lower one."""
+    shares, beside = np.zeros((64, 64), np.float32), np.zeros((64, 64), bool)
+    beside[:32] = True
+    for place in range(count):
+        shares[40 + place // 16 * 4, place % 16 * 4] = 1
+    shares[10, 10] = 1
+    return Gone(shares, beside)
+
+
+def test_of_dust_as_much_is_expected_beside_writing_as_elsewhere() -> None:
+    assert dusty(0).specks == 0
+    assert dusty(10).specks == pytest.approx(10), "as large a part of the page"
+    quarter = dusty(10).beside.copy()
+    quarter[16:32] = False
+    assert Gone(dusty(10).shares, quarter).specks == pytest.approx(10 / 3)
+    stroke = dusty(0).shares.copy()
+    stroke[50, 5:25] = 1
+    assert Gone(stroke, dusty(0).beside).specks == 0, "nothing as long as that is a speck"
+
+
+def test_on_dusty_pages_the_guard_is_less_sure() -> None:
+    chances = np.full((64, 64), 0.3, np.float32)
+    found = [float(surer(chances, dusty(count))[10, 10]) for count in (0, 3, 30)]
+    assert found[0] > found[1] > found[2] > 0.3
+    many = Gone(np.where(np.arange(64 * 64).reshape(64, 64) % 2, 0.55, 0).astype(np.float32), dusty(0).beside)
+    assert (surer(chances, many) >= chances).all(), "never less sure than the network"

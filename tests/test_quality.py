@@ -212,7 +212,7 @@ def test_peers_that_are_installed_keep_a_pages_size(colour: bool) -> None:
 
 def test_the_shipped_weights_card_is_a_table() -> None:
     lines = shipped_table().splitlines()
-    assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `pumice train --pairs ")
+    assert lines[0].startswith("|  | `pumice-") and lines[2].startswith("| command | `scripts/mix B1.")
     earlier = next(line for line in lines if "begun from" in line)
     assert " steps, seed " in earlier and earlier.endswith(" more |") and "command" not in earlier
     assert max(map(len, lines)) < 1000
@@ -228,12 +228,16 @@ def test_a_card_tells_of_a_mean_and_of_what_its_parts_were_begun_from(
         "seed": 2,
         "init": {**first, "note": "by hand"},
     }
-    mean = {"command": "scripts/mix A=0.3 B=0.7", "mean": [{"share": 0.3, **first}, {"share": 0.7, **second}]}
+    told = {"share": 0.0, "sha256": "what stands elsewhere, too"}
+    mean = {
+        "command": "scripts/mix A=0.3 B=0.7",
+        "mean": [{"share": 0.3, **first}, {"share": 0.7, **second}, told],
+    }
     third = {"command": "pumice train --out C", "steps": 1000, "seed": 3, "init": mean}
     parts = "0.3 of 3,000 steps, seed 1, from 0.7 of 2,000 steps, seed 2, from 3,000 steps, seed 1 (by hand)"
     monkeypatch.setattr(quality_table, "SHIPPED", tmp_path / "c.safetensors")
-    for card, told in ((mean, parts), (third, f"the mean `scripts/mix A=0.3 B=0.7`, from {parts}")):
+    for card, said in ((mean, parts), (third, f"the mean `scripts/mix A=0.3 B=0.7`, from {parts}")):
         (tmp_path / "c.json").write_text(json.dumps(card))
         lines = shipped_table().splitlines()
         assert lines[2] == f"| command | `{card['command']}` |"
-        assert lines[-1] == f"| begun from (all of it in `c.json`) | {told} |"
+        assert lines[-1] == f"| begun from (all of it in `c.json`) | {said} |"
