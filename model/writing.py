@@ -3,9 +3,9 @@
 The guard's network sees half an inch far and is sure of an erased word; of an i's dot it is less so. But
 folds, stains and show-through are paler than a page's ink, and a dot isn't; and specks of dust lie anywhere,
 dots right beside letters. So where the network suspects a loss beside writing, it is taken to be the surer
-of it the nearer what went comes to the writing's darkness; but the less so the more specks may have lain
-there by chance, as many as have gone elsewhere let expect. What is pale counts as before: faint ink is for
-the network to tell from dirt. So does what is far from any writing.
+of it the nearer what went comes to the writing's darkness; but of what is no larger than a speck the less so
+the more of these may have lain there by chance, by how many have gone elsewhere. What is pale counts as
+before: faint ink is for the network to tell from dirt. So does what is far from any writing.
 """
 
 from dataclasses import dataclass
@@ -53,15 +53,20 @@ class Gone:
     shares: NDArray[np.float32]
     beside: NDArray[np.bool_]
 
-    @property
-    def specks(self) -> float:
-        """How many specks of dust to expect beside writing, 0 or more, by how many went elsewhere."""
+    def dust(self) -> tuple[NDArray[np.bool_], float]:
+        """Where what went is larger than specks of dust, and how many of these to expect beside writing.
+
+        Returns:
+            (h, w), and 0 or more: as many to the area as went where no writing is.
+        """
         dark = np.asarray(self.shares > _DARK, np.uint8)
-        count, _, boxes, middles = cv2.connectedComponentsWithStats(dark, connectivity=8)
-        small = np.asarray(boxes, np.int32)[1:count, cv2.CC_STAT_AREA] <= _SPECK
+        count, found, boxes, middles = cv2.connectedComponentsWithStats(dark, connectivity=8)
+        large = np.asarray(boxes, np.int32)[:count, cv2.CC_STAT_AREA] > _SPECK
+        large[0] = False  # what is around them all
+        small = ~large[1:]
         columns, rows = np.asarray(middles, np.float32)[1:count][small].round().astype(np.intp).T
-        found, near = (int(np.count_nonzero(places)) for places in (~self.beside[rows, columns], self.beside))
-        return found * near / max(1, self.beside.size - near)
+        far, near = (int(np.count_nonzero(places)) for places in (~self.beside[rows, columns], self.beside))
+        return large[np.asarray(found, np.int32)], far * near / max(1, self.beside.size - near)
 
 
 def went(before: Grey, after: Grey) -> Gone:
@@ -102,6 +107,8 @@ def surer(chances: NDArray[np.float32], gone: Gone) -> NDArray[np.float32]:
     Returns:
         No less than the chances.
     """
-    gain = _SURER * (np.clip(gone.shares, PALE, CERTAIN) - PALE) - _BY_CHANCE * np.log1p(gone.specks)
+    large, specks = gone.dust()
+    gain = _SURER * (np.clip(gone.shares, PALE, CERTAIN) - PALE)
+    gain -= np.where(large, 0, _BY_CHANCE * np.log1p(specks)).astype(np.float32)
     factor = np.exp(np.where(gone.beside, np.maximum(gain, 0), 0))
     return np.asarray(chances * factor / (1 - chances + chances * factor), np.float32)

@@ -81,19 +81,25 @@ def dusty(count: int) -> Gone:
 
 
 def test_of_dust_as_much_is_expected_beside_writing_as_elsewhere() -> None:
-    assert dusty(0).specks == 0
-    assert dusty(10).specks == pytest.approx(10), "as large a part of the page"
+    assert dusty(0).dust()[1] == 0
+    assert dusty(10).dust()[1] == pytest.approx(10), "as large a part of the page"
     quarter = dusty(10).beside.copy()
     quarter[16:32] = False
-    assert Gone(dusty(10).shares, quarter).specks == pytest.approx(10 / 3)
+    assert Gone(dusty(10).shares, quarter).dust()[1] == pytest.approx(10 / 3)
     stroke = dusty(0).shares.copy()
     stroke[50, 5:25] = 1
-    assert Gone(stroke, dusty(0).beside).specks == 0, "nothing as long as that is a speck"
+    large, specks = Gone(stroke, dusty(0).beside).dust()
+    assert specks == 0, "nothing as long as that is a speck"
+    assert large[50, 5:25].all() and np.count_nonzero(large) == 20
 
 
 def test_on_dusty_pages_the_guard_is_less_sure() -> None:
     chances = np.full((64, 64), 0.3, np.float32)
     found = [float(surer(chances, dusty(count))[10, 10]) for count in (0, 3, 30)]
     assert found[0] > found[1] > found[2] > 0.3
+    shares = dusty(30).shares.copy()
+    shares[20, 5:25] = 1
+    word = float(surer(chances, Gone(shares, dusty(30).beside))[20, 15])
+    assert word == pytest.approx(found[0]), "a word is no dust"
     many = Gone(np.where(np.arange(64 * 64).reshape(64, 64) % 2, 0.55, 0).astype(np.float32), dusty(0).beside)
     assert (surer(chances, many) >= chances).all(), "never less sure than the network"
