@@ -39,7 +39,10 @@ def _span(rng: Generator, side: int) -> tuple[int, int]:
 
 
 def fainter(rng: Generator, page: Page) -> Page:
-    """A page whose ink is pale: pencil, worn type, a copy of a copy."""
+    """A page whose ink is pale: pencil, worn type, a copy of a copy.
+
+    `damage` fades by a third at most; another draw in it would change the pages that all are measured on.
+    """
     left = rng.uniform(0.25, 0.65)
     return np.asarray(255 - left * (255 - page.astype(np.float32)) + 0.5, np.uint8)
 

@@ -22,7 +22,7 @@ PALE, CERTAIN = 0.4, 1.3
 so than that."""
 
 _SURER = 8.0  # how much the odds' logarithm gains for each writing's darkness above PALE
-_BY_CHANCE = 0.6  # how much less it does for each factor of e of specks to expect beside writing
+_BY_CHANCE = 0.6  # how much less for each e times as many specks to expect beside writing
 _POWER = 4
 _AROUND, _COVERED = 5, 0.05  # cells a side, an eighth of an inch; what share of them writing covers at least
 _SPECK, _DARK = 9, 0.5  # cells that a speck lies in, at most; the share of the writing's darkness it has
@@ -60,11 +60,10 @@ class Gone:
             (h, w), and 0 or more: as many to the area as went where no writing is.
         """
         dark = np.asarray(self.shares > _DARK, np.uint8)
-        count, found, boxes, middles = cv2.connectedComponentsWithStats(dark, connectivity=8)
-        large = np.asarray(boxes, np.int32)[:count, cv2.CC_STAT_AREA] > _SPECK
+        _, found, boxes, middles = cv2.connectedComponentsWithStats(dark, connectivity=8)
+        large = np.asarray(boxes[:, cv2.CC_STAT_AREA] > _SPECK)
         large[0] = False  # what is around them all
-        small = ~large[1:]
-        columns, rows = np.asarray(middles, np.float32)[1:count][small].round().astype(np.intp).T
+        columns, rows = np.asarray(middles, np.float32)[1:][~large[1:]].round().astype(np.intp).T
         far, near = (int(np.count_nonzero(places)) for places in (~self.beside[rows, columns], self.beside))
         return large[np.asarray(found, np.int32)], far * near / max(1, self.beside.size - near)
 

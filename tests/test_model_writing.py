@@ -27,6 +27,12 @@ def gone(scan: Grey, cleaned: Grey) -> Gone:
     return went(*(darkness(one, strokes(one)) for one in (scan, cleaned)))
 
 
+def gone_beside(scan: Grey, cleaned: Grey) -> np.ndarray:
+    """What went where writing is near; 0 elsewhere."""
+    found = gone(scan, cleaned)
+    return np.where(found.beside, found.shares, 0)
+
+
 def test_darkness_is_a_share_of_the_papers_light() -> None:
     scan = page(200, writing=50, rule=150)
     dark = darkness(scan, strokes(scan))
@@ -36,14 +42,13 @@ def test_darkness_is_a_share_of_the_papers_light() -> None:
 
 def test_what_went_is_measured_by_the_writing_beside_it() -> None:
     scan = page(200, writing=50, rule=125, dot=50, speck=50)
-    found = gone(scan, page(255, writing=0))
-    shares = np.where(found.beside, found.shares, 0)
+    shares = gone_beside(scan, page(255, writing=0))
     assert shares.shape == (128 // CELL, 128 // CELL)
     assert shares[DOTS_CELL] == pytest.approx(1, abs=0.05), "as dark as the writing"
     assert shares[RULES_CELL] == pytest.approx(0.5, abs=0.05), "half as dark"
     assert shares[10, 10] == 0, "what became darker didn't go"
     assert shares[SPECKS_CELL] == 0, "dust lies anywhere, and between lines"
-    thinned = gone(scan, page(255, writing=0, rule=255 - 128, dot=255 - 64)).shares
+    thinned = gone_beside(scan, page(255, writing=0, rule=255 - 128, dot=255 - 64))
     assert thinned[RULES_CELL] == 0, "next to the writing it is as dark as before"
     assert thinned[DOTS_CELL] == pytest.approx(0.75, abs=0.05)
 
@@ -51,7 +56,7 @@ def test_what_went_is_measured_by_the_writing_beside_it() -> None:
 def test_where_there_is_no_writing_nothing_is_measured_by_it() -> None:
     dotted, blank = np.full((64, 64), 255, np.uint8), np.full((64, 64), 255, np.uint8)
     dotted[DOT] = 30
-    assert not gone(dotted, blank).beside.any()
+    assert not gone_beside(dotted, blank).any()
 
 
 def everywhere(share: float) -> Gone:
