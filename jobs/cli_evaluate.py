@@ -15,7 +15,8 @@ from rich.table import Column, Table
 
 from jobs.errors import InputError
 from model.cases import find_cases
-from model.cleaner import Cleaner, DeviceError
+from model.cleaner import Cleaner
+from model.device import DeviceError
 from model.evaluate import Fidelity, PageScore, PairScore, evaluate, total_of_pages
 from model.images import DataFault
 from model.ocr import OcrFault, require_languages

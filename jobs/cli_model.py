@@ -18,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jobs.errors import InputError, PumiceError
 from model.autoencoder import AutoencoderConfig
 from model.baseline import ArticleConfig
-from model.cleaner import Cleaner, DeviceError
+from model.cleaner import Cleaner
 from model.data import hold_out, load_clean_pages, load_pairs, render_pages
+from model.device import DeviceError
 from model.evaluate import PairScore, by_pattern, score_clean, score_pairs
 from model.images import DataFault
 from model.learner import TrainConfig, TrainingFault

@@ -1,6 +1,7 @@
 """Who looks at pages before and after the network: what is no text is left alone, what lost ink is suspected.
 
-The inspector works on codec threads, on pages at 150 dpi, and says for the report what it saw.
+The inspector works on codec threads, on pages at 150 dpi, and says for the report what it saw. The guard and
+the measures run on the network's device.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from jobs.codec_pixels import Pixels, as_kept
 from jobs.codecs import Page
 from jobs.config import OnSuspicion
 from jobs.errors import PageError
-from model.condition import Condition, Grey, at_scale, condition, paper_map
+from model.condition import Condition, at_scale, condition
 from model.fidelity import Chances, Fidelity, Guard
 from model.kinds import unlike_text
+from model.paper_map import Grey, paper_map
 
 _SURE = 0.3  # of a cell that lost ink
 _FEATHER = 1.5  # pixels at 150 dpi
@@ -84,8 +86,9 @@ class Inspector:
         if "ink_lost" in fidelity.reasons and self._on_suspicion == "blend":
             cleaned = blended(scan, cleaned, comparison.lost)
             after = self._at_scale(scan, cleaned)
-        before = condition(scan.grey, scan.dpi)
-        return cleaned, Verdict(before, condition(after, scan.dpi), fidelity)
+        device = self._guard.device
+        before = condition(scan.grey, scan.dpi, device)
+        return cleaned, Verdict(before, condition(after, scan.dpi, device), fidelity)
 
     @staticmethod
     def _at_scale(scan: Scan, cleaned: Pixels) -> Grey:

@@ -27,7 +27,8 @@ from jobs.places import open_store
 from jobs.plan import Task
 from jobs.shard import Workshop, clean_shard
 from jobs.store import LEDGER, Store
-from model.cleaner import Cleaner, DeviceError
+from model.cleaner import Cleaner
+from model.device import DeviceError
 from model.fidelity import Guard
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.autoencoder import AutoencoderConfig, is_large
+from model.device import DeviceError, fast_dtype, pick_device
 from model.insets import keep_insets
 from model.networks import for_pages
 from model.residue import without_residue
@@ -32,31 +33,6 @@ TILE = 4096
 SMALLEST_TILE = 256
 
 
-class DeviceError(RuntimeError):
-    """The device that was asked for is not there, or too small for the smallest tile."""
-
-
-def pick_device(wanted: str) -> torch.device:
-    """Turn `auto`, `cpu` or `cuda` into a device.
-
-    Raises:
-        DeviceError: cuda was asked for and there is none.
-    """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("no CUDA device is visible here: use --device auto or cpu")
-    return torch.device(wanted)
-
-
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, else float32; the residual needs no more than 8 bits."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
-
-
 class Cleaner:
     """The network on a device. Not thread-safe: callers take turns."""
 
@@ -65,7 +41,7 @@ class Cleaner:
 
         Raises:
             WeightsError: see `load_weights`.
-            DeviceError: see `pick_device`.
+            DeviceError: see `model.device.pick_device`.
         """
         self.device = pick_device(device)
         self.dtype = fast_dtype(self.device)

@@ -2,25 +2,32 @@
 
 All are taken at 150 dpi, so that one page scanned at 300 and at 600 dpi gets the same figures; scans below
 that are taken as they are. A page without a resolution is judged as A4.
+
+The figures are taken in torch, on the device that has the network. All sums are of integers, so that they
+don't depend on how many threads share the work.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
-Grey = NDArray[np.uint8]
-"""(H, W), 0 black, 255 white."""
+from model.paper_map import Grey, beside_paper, cell_of, paper_of, strips, window
 
 DPI = 150.0
 _A4_INCHES = 11.7
 _SANE_DPI = (50.0, 2400.0)
-_CELL_INCHES, _BRIDGED_CELLS = 0.1, 5
 _INK = 0.2  # fainter marks are as likely dirt
 _LEAST_INK = 1e-4
 _EDGE = 0.1
-_LAPLACIAN = np.asarray([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_MASK = 3  # pixels a side, Immerkaer's
+_NEAR_INK = 5
+_CPU = torch.device("cpu")
 _WHITE_16 = 257  # 65535 / 255
 
 
@@ -35,7 +42,7 @@ class Condition:
             count as dark paper.
         noise: standard deviation of the paper's grain, 1 is white, by Immerkaer's operator (1996, "Fast noise
             variance estimation"): sqrt(pi / 2) / 6 times the mean of |3x3 Laplacian difference| over what is
-            darker than the paper map by less than a fifth, with all neighbours.
+            darker than the paper map by less than a fifth, with all of its eight neighbours.
         contrast: how much of the paper's light ink takes: the 75th percentile of the darkness
             1 - grey / paper map where that is above 0.2; 0 where less than 1 of 10,000 pixels is.
         sharpness: how steep edges of ink are: the 90th percentile of the larger difference to the right or
@@ -55,27 +62,32 @@ class Condition:
     dirt: float
 
 
-def condition(grey: Grey, dpi: float = DPI) -> Condition:
+def condition(grey: Grey, dpi: float = DPI, device: torch.device = _CPU) -> Condition:
     """Judge a page.
 
     Args:
         grey: the page as `at_scale` gives it.
         dpi: its resolution.
+        device: where to do it.
     """
-    paper = paper_map(grey, dpi)
-    low, level, high = (float(value) / 255 for value in np.percentile(paper, (5, 50, 95)))
-    local = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    # 255 is as light as the paper or lighter, 0 is black
-    share = np.asarray(cv2.divide(np.maximum(grey, 1), np.maximum(local, 1), scale=255), np.uint8)
+    with torch.inference_mode():
+        return _condition(torch.tensor(grey, device=device), dpi)
+
+
+def _condition(grey: Tensor, dpi: float) -> Condition:
+    paper = paper_of(grey, cell_of(dpi))
+    low, level, high = (float(value) / 255 for value in np.percentile(paper.cpu().numpy(), (5, 50, 95)))
+    share = beside_paper(grey, paper, cell_of(dpi))
     contrast = _contrast(share)
-    ink = np.asarray(share < 255 * (1 - contrast / 2), np.uint8) if contrast else np.zeros_like(share)
+    # A level is compared with a whole number: with any other all of the page is made floats first.
+    ink = share < (math.ceil(255 * (1 - contrast / 2)) if contrast else 0)
     return Condition(
         paper_level=level,
         unevenness=high - low,
         noise=_noise(grey, share),
         contrast=contrast,
         sharpness=_sharpness(grey, 255 * contrast * level),
-        ink_coverage=float(cv2.countNonZero(ink)) / ink.size,
+        ink_coverage=_count(ink) / ink.numel(),
         dirt=_dirt(grey, ink, high),
     )
 
@@ -106,42 +118,40 @@ def _sane(dpi: float, longer_side: int) -> float:
     return dpi if low <= dpi <= high else float(np.clip(longer_side / _A4_INCHES, low, high))
 
 
-def paper_map(grey: Grey, dpi: float) -> Grey:
-    """One value for each cell of a tenth of an inch; at least 2x2 of them."""
-    cell = max(2, round(dpi * _CELL_INCHES))
-    lightest = cv2.dilate(cv2.blur(grey, (3, 3)), np.ones((cell, cell), np.uint8))
-    cells = lightest[cell // 2 :: cell, cell // 2 :: cell]
-    if min(cells.shape) < 2:  # noqa: PLR2004
-        return np.full((2, 2), lightest.max(), np.uint8)
-    closed = cv2.morphologyEx(cells, cv2.MORPH_CLOSE, np.ones((_BRIDGED_CELLS, _BRIDGED_CELLS), np.uint8))
-    return np.asarray(closed, np.uint8)
-
-
-def _contrast(share: Grey) -> float:
+def _contrast(share: Tensor) -> float:
     counts = _histogram(share)[: round(255 * (1 - _INK))]
     dark = int(counts.sum())
-    if dark < max(1, _LEAST_INK * share.size):
+    if dark < max(1, _LEAST_INK * share.numel()):
         return 0.0
     quarter = int(np.searchsorted(np.cumsum(counts), dark / 4))
     return 1 - quarter / 255
 
 
-def _noise(grey: Grey, share: Grey) -> float:
-    darkest_near = cv2.erode(share, np.ones((3, 3), np.uint8))
-    paper = np.asarray(darkest_near > 255 * (1 - _INK), np.uint8)
-    if not paper.any():
+def _noise(grey: Tensor, share: Tensor) -> float:
+    if min(grey.shape) < _MASK:
         return 0.0
-    grain = np.abs(cv2.filter2D(grey, cv2.CV_16S, _LAPLACIAN))
-    return float(np.sqrt(np.pi / 2) / 6 * cv2.mean(grain, paper)[0] / 255)
+    grain = [_grain(*rows) for rows in strips(grey, share, overlap=_MASK - 1)]
+    total, pixels = (sum(each) for each in zip(*grain, strict=True))
+    return float(np.sqrt(np.pi / 2) / 6 * total / pixels / 255) if pixels else 0.0
 
 
-def _sharpness(grey: Grey, depth: float) -> float | None:
+def _grain(grey: Tensor, share: Tensor) -> tuple[int, int]:
+    """The sum of Immerkaer's differences over pixels with nothing but paper around them; their number."""
+    paper = window(share, _MASK, torch.minimum) > round(255 * (1 - _INK))
+    wide = grey.short()
+    across = (wide[:, :-2] + wide[:, 2:]).sub_(wide[:, 1:-1], alpha=2)
+    grain = (across[:-2] + across[2:]).sub_(across[1:-1], alpha=2).abs_().mul_(paper.short())
+    return int(grain.sum(1, dtype=torch.int32).sum()), _count(paper)
+
+
+def _sharpness(grey: Tensor, depth: float) -> float | None:
     """Of a page whose ink is darker than its paper by about `depth` grey levels."""
     if depth < 1 or min(grey.shape) < 2:  # noqa: PLR2004
         return None
-    right = cv2.absdiff(grey[:-1, 1:], grey[:-1, :-1])
-    down = cv2.absdiff(grey[1:, :-1], grey[:-1, :-1])
-    counts = _histogram(np.asarray(cv2.max(right, down), np.uint8))
+    counts = np.zeros(256, np.int64)
+    for (rows,) in strips(grey, overlap=1):
+        here, right, below = rows[:-1, :-1], rows[:-1, 1:], rows[1:, :-1]
+        counts += _histogram(torch.maximum(_apart(here, right), _apart(here, below)))
     counts[: int(_EDGE * depth) + 1] = 0
     edges = int(counts.sum())
     if not edges:
@@ -150,14 +160,25 @@ def _sharpness(grey: Grey, depth: float) -> float | None:
     return float(min(1.0, steep / depth))
 
 
-def _dirt(grey: Grey, ink: Grey, white: float) -> float:
-    near_ink = cv2.dilate(ink, np.ones((5, 5), np.uint8))
-    counts = np.asarray(cv2.calcHist([grey], [0], 1 - near_ink, [256], [0, 256])).ravel()
+def _dirt(grey: Tensor, ink: Tensor, white: float) -> float:
+    near_ink = window(F.pad(ink.view(torch.uint8), (_NEAR_INK // 2,) * 4), _NEAR_INK, torch.maximum)
+    counts = _histogram(torch.maximum(grey, near_ink * 255))
+    counts[255] -= _count(near_ink)
     if not counts.any() or not white:
         return 0.0
     darkness = np.clip(1 - np.arange(256) / (255 * white), 0, 1)
     return float(counts @ darkness / counts.sum())
 
 
-def _histogram(values: Grey) -> NDArray[np.float32]:
-    return np.asarray(cv2.calcHist([values], [0], None, [256], [0, 256]), np.float32).ravel()
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """How far levels lie apart; uint8 has no sign."""
+    return torch.maximum(one, other).sub_(torch.minimum(one, other))
+
+
+def _count(mask: Tensor) -> int:
+    return int(torch.count_nonzero(mask))
+
+
+def _histogram(levels: Tensor) -> NDArray[np.int64]:
+    counts: NDArray[np.int64] = torch.bincount(levels.flatten(), minlength=256).cpu().numpy()
+    return counts

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model import ink
-from model.condition import Grey
+from model.paper_map import Grey
 
 Fault = Literal["word", "rule", "letter", "dot", "thinned", "added"]
 FAULTS: tuple[Fault, ...] = ("word", "rule", "letter", "dot", "thinned", "added")

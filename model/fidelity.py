@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from model.cells import cells_of
-from model.cleaner import fast_dtype
-from model.condition import Grey
+from model.device import fast_dtype
 from model.guard import CELL, STRIDE, load_guard, strokes, strokes_changed
 from model.measures import ssim
+from model.paper_map import Grey
 from model.writing import darkness, surer, went
 
 SHIPPED = Path(__file__).parent / "weights" / "guard-6.safetensors"
@@ -86,9 +86,9 @@ class Guard:
 
     def __init__(self, device: torch.device | None = None) -> None:
         """Load the shipped weights; on the CPU if no device is given."""
-        self._device = device or torch.device("cpu")
-        self._dtype = fast_dtype(self._device)
-        network = load_guard(SHIPPED).to(self._device, self._dtype)
+        self.device = device or torch.device("cpu")
+        self._dtype = fast_dtype(self.device)
+        network = load_guard(SHIPPED).to(self.device, self._dtype)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compare(self, scan: Grey, cleaned: Grey) -> Comparison:
@@ -112,7 +112,7 @@ class Guard:
         height, width = scan.shape
         border = (0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_REPLICATE)
         pages = np.stack([cv2.copyMakeBorder(page, *border)[..., None] for page in (scan, cleaned)])
-        cells = cells_of(torch.from_numpy(pages).to(self._device), 0, pages.shape[1] // CELL, CELL)
+        cells = cells_of(torch.from_numpy(pages).to(self.device), 0, pages.shape[1] // CELL, CELL)
         # Of both pages' cells one, each of which is one vector in memory.
         planes = cells.permute(1, 2, 0, 3, 4).flatten(2)[None].permute(0, 3, 1, 2)
         scores = self._network.of_cells(planes.bitwise_not().to(self._dtype).div_(255))

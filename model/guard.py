@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.autoencoder import Block
-from model.condition import Grey
 from model.convolve import convolve
+from model.paper_map import Grey
 from model.weights import WeightsError, load_module, save_module
 
 ARCHITECTURE = "pumice-guard-1"

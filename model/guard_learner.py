@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.device import fast_training
 from model.guard import GuardNetwork, load_guard, save_guard
 from model.guard_samples import GuardBatch
 from model.loop import Batches, Progress, Rhythm, learn
@@ -46,7 +47,7 @@ class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
             torch.from_numpy(part).to(self.device, torch.float32)
             for part in (batch.pages, batch.wrong, batch.sure)
         )
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with fast_training(self.device):
             scores = self.model((pages / 255).contiguous(memory_format=torch.channels_last))
         weight = torch.full((), _WRONG, device=self.device)
         scores = scores.float()

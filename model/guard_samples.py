@@ -13,11 +13,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model.cleaner import Cleaner
-from model.condition import Grey
 from model.faults import plant
 from model.guard import CELL, STRIDE, strokes, strokes_changed
 from model.loss import Truth
 from model.page import Page, as_grey, crop
+from model.paper_map import Grey
 from model.samples import Patches
 
 Mask = NDArray[np.bool_]

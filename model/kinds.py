@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.condition import Grey, paper_map
+from model.paper_map import Grey, paper_map
 
 Kind = Literal["inverted", "picture", "colour_plate"]
 

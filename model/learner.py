@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from model.autoencoder import Autoencoder, AutoencoderConfig
 from model.baseline import ArticleNetwork
+from model.device import fast_training
 from model.loss import LossConfig, restoration_loss
 from model.muon import MuonTraining
 from model.networks import Network, NetworkConfig
@@ -66,7 +67,7 @@ class Learner(MuonTraining[Network, Batch]):
 
     def _loss(self, batch: Batch) -> Tensor:
         noisy, clean, ink = (_to(part, self.device) for part in (batch.noisy, batch.clean, batch.ink))
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with fast_training(self.device):
             predicted = self.model.predicted(noisy, batch.large)
         if isinstance(self.model, ArticleNetwork):
             return F.mse_loss(predicted, clean)

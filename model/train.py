@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from model import learner
+from model.device import fast_dtype
 from model.learner import Learner, TrainConfig, TrainingFault
 from model.loop import Batches, Progress, Rhythm, learn
 from model.networks import Network, build, for_pages
@@ -73,7 +74,7 @@ def validation_error(model: Network, held: Sequence[Pair], device: torch.device)
     Where there are truths of both kinds, the geometric mean of theirs: those of 1-bit ones are ten times as
     large and would decide alone.
     """
-    network = for_pages(copy.deepcopy(model), device, torch.bfloat16)
+    network = for_pages(copy.deepcopy(model), device, fast_dtype(device))
     errors: dict[bool, list[float]] = {}
     for pair in held:
         page = torch.from_numpy(as_grey(pair.noisy)[None, ..., None].copy()).to(device)

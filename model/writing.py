@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.condition import Grey
 from model.guard import CELL, cells_most, whole_cells
+from model.paper_map import Grey
 
 PALE, CERTAIN = 0.4, 1.3
 """Shares of the writing's darkness: what went and was paler makes the guard no surer, what was darker no more

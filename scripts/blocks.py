@@ -39,11 +39,15 @@ class Curve:
 
 def machine() -> str:
     """The machine, in words."""
-    import torch  # noqa: PLC0415 - 170 MiB that would count as its own in a process that measures its memory
+    # 170 MiB that would count as its own in a process that measures its memory
+    import torch  # noqa: PLC0415
+
+    from model.device import fast_dtype  # noqa: PLC0415
 
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}{gpu}"
+    slower = "" if fast_dtype(torch.device("cpu")) is torch.bfloat16 else " without bfloat16"
+    return f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}{slower}{gpu}"
 
 
 def write_block(page: Path, name: str, text: str) -> None:

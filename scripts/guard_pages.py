@@ -14,13 +14,14 @@ import numpy as np
 
 from jobs.cli_model import read_pairs
 from model.cleaner import Cleaner
-from model.condition import Grey, at_scale
+from model.condition import at_scale
 from model.damage import damage, damage_bitonal
 from model.data import pdf_page, render_pages
 from model.guard import CELL
 from model.guard_samples import GuardSamples, as_kept, labels, revived
 from model.images import read_page
 from model.page import Page, as_grey
+from model.paper_map import Grey
 from model.papers import Pair
 from model.samples import Patches
 from scripts.quality_data import folders_in, image_files

@@ -7,9 +7,9 @@ from jobs.codecs import decode, inspect
 from jobs.config import OnSuspicion
 from jobs.errors import PageError
 from jobs.inspector import Inspector, blended
-from model.condition import paper_map
 from model.faults import plant
 from model.fidelity import Guard
+from model.paper_map import paper_map
 from model.render import render_page
 from tests.samples import encoded
 

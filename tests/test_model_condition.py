@@ -1,12 +1,13 @@
 """A page's figures: right where they are known by construction; more of the damage is more of the measure."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from model.condition import Condition, at_scale, condition
@@ -144,3 +145,22 @@ def test_tiny_and_extreme_pages_are_judged_too(shape: tuple[int, int], level: in
     found = condition(np.full(shape, level, np.uint8))
     assert found.paper_level == pytest.approx(level / 255)
     assert replace(found, paper_level=0, dirt=0) == Condition(0, 0, 0, 0, None, 0, 0)
+
+
+def test_how_many_threads_share_the_work_makes_no_difference() -> None:
+    rng = np.random.default_rng(9)
+    page = as_page(stained(ruled(), 1.0) + rng.normal(0, 0.03, blank().shape))
+    threads = torch.get_num_threads()
+    found = set()
+    for number in (1, 2, 3):
+        torch.set_num_threads(number)
+        found.add(condition(page))
+    torch.set_num_threads(threads)
+    assert len(found) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_finds_the_same() -> None:
+    page = render_page(np.random.default_rng(4), 900, 700, 150, pictures=False)
+    here, there = (astuple(condition(page, device=torch.device(device))) for device in ("cpu", "cuda"))
+    assert there == pytest.approx(here, abs=0.004)

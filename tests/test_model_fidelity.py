@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from model import fidelity
-from model.condition import Grey, at_scale
+from model.condition import at_scale
 from model.faults import FAULTS, Fault, plant
 from model.fidelity import Guard
 from model.guard import CELL, STRIDE, GuardNetwork, load_guard, save_guard, strokes, strokes_changed
 from model.guard_samples import labels
 from model.kinds import unlike_text
 from model.paper import fractal_noise
+from model.paper_map import Grey
 from model.render import render_page
 from model.weights import SHIPPED, WeightsError
 from model.writing import PALE, darkness, surer, went

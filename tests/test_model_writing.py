@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.condition import Grey
 from model.guard import CELL, strokes
+from model.paper_map import Grey
 from model.writing import CERTAIN, PALE, Gone, darkness, surer, went
 
 RULE, DOT, SPECK = (

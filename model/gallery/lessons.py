@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
+from model.device import fast_training
 from model.gallery.garments import Images
 from model.training import Settings, Training
 from model.weights import save_module
@@ -67,7 +68,7 @@ class System(nn.Module):
     """A network of the gallery; its loss belongs to it."""
 
     autocast: ClassVar[bool] = False
-    """Whether convolutions are computed in bfloat16 in training, as the cleaner's are."""
+    """Whether convolutions are computed as `fast_training` has it, as the cleaner's are."""
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
         """The mean squared error, where a network has nothing else to make smaller.
@@ -105,7 +106,7 @@ class Lesson(Training[System, Examples]):
     def _wrong(self, model: System, batch: Examples) -> Tensor:
         given, wanted = (torch.from_numpy(x).to(self.device) for x in (batch.given, batch.wanted))
         rng = torch.Generator(self.device).manual_seed(batch.seed)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=model.autocast):
+        with fast_training(self.device, model.autocast):
             return model.loss(given, wanted, rng)
 
     def validation_loss(self, model: System, held: Sequence[Examples]) -> float:
