@@ -7,6 +7,10 @@ the scan, next to its paper, and gives marks that were much paler no more contra
 nothing: pencil beside print stays as it was. Where the network made writing dark with hesitation, nothing is
 known, and its word stands.
 
+A rough paper's texture, salt and pepper, a stain's grain: of those the network takes most and leaves some. So
+where most of the pale marks went, the rest of them goes, too. Pencil that it knows it leaves, and then most
+of the marks around stay.
+
 Paper is the closing of a page (`model.squares`): what is wide and dark, a stain's inside, a shaded field, is
 paper, too.
 """
@@ -28,6 +32,19 @@ PALE = 0.55
 CERTAIN = (0.83, 0.89)
 """How dark writing has become (0..1): up to the first all is as the network says, from the second on nothing
 pale becomes darker. Scans of faint ink and full pages with dark ink lie on either side."""
+
+MOST = (0.5, 0.7)
+"""The share of the pale marks around that the network took: up to the first they stay, from the second on
+they are dirt."""
+
+_PALER, _SOFT = 0.7, 0.1
+"""Marks of less than this share of the writing's darkness may be dirt; and how gradually."""
+
+_GRAIN = 0.25
+"""Marks that are no darker, next to their paper, are grain and count for nothing."""
+
+_BLOCK, _BLOCKS = 8, 7
+"""Around: blocks of 8 cells, 7 of them a side, about 2 cm on A4."""
 
 _RISE = 8.0
 _POWER = 4
@@ -69,9 +86,34 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
     became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
     unknown = 1 - ((became - CERTAIN[0]) / (CERTAIN[1] - CERTAIN[0])).clamp_(0, 1)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
-    near = widened(widened(depth, torch.maximum, 2, ahead=True), torch.maximum, 2, ahead=False)
-    allowed = torch.maximum(depth, _RISE * (near - PALE * writing)) + unknown
+    near = _near(depth)
+    allowed = torch.maximum(depth, _RISE * (near - PALE * writing))
+    allowed = allowed * (1 - _dirt(depth, near, dark, writing)) + unknown
     return _at_least(cleaned, result.paper * (1 - allowed), cell)
+
+
+def _dirt(depth: Tensor, near: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
+    """0..1: how surely marks are dirt, since the network took most of the pale marks around them."""
+    pale = ((_PALER * writing - near) / _SOFT + 0.5).clamp_(0, 1)
+    weight = depth * (depth > _GRAIN) * pale
+    went = weight * (1 - _near(dark) / near.clamp(min=_GRAIN)).clamp_(0, 1)
+    sums = [_around(each) for each in (went, weight)]
+    share = sums[0] / sums[1].clamp(min=_LEAST)
+    size = depth.shape[2:]
+    share = F.interpolate(share, scale_factor=float(_BLOCK), mode="bilinear")[..., : size[0], : size[1]]
+    return pale * ((share - MOST[0]) / (MOST[1] - MOST[0])).clamp_(0, 1)
+
+
+def _around(cells: Tensor) -> Tensor:
+    """The mean of each block of cells, and of the blocks around it."""
+    height, width = cells.shape[2:]
+    whole = F.pad(cells, (0, -width % _BLOCK, 0, -height % _BLOCK))
+    return F.avg_pool2d(F.avg_pool2d(whole, _BLOCK), _BLOCKS, 1, _BLOCKS // 2)
+
+
+def _near(cells: Tensor) -> Tensor:
+    """The largest value of each cell and its neighbours."""
+    return widened(widened(cells, torch.maximum, 2, ahead=True), torch.maximum, 2, ahead=False)
 
 
 def _seen(pages: Tensor, cell: int) -> _Seen:

@@ -1,5 +1,7 @@
 """What the whole page knows: pale marks don't become dark beside dark writing, and nothing is erased."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,45 @@ def test_a_shaded_field_that_cleaning_left_alone_stays() -> None:
     cleaned = page.copy()
     cleaned[:90] = np.where(page[:90] < 255, 0, 255)
     assert np.array_equal(after(page, cleaned)[95:150], page[95:150])
+
+
+def textured(paper: int, kept: Callable[[int], bool] = lambda _: True) -> Page:
+    """Writing, a texture of pale marks far below it, and a line of pencil farther below."""
+    page = np.full((400, 300), paper, np.uint8)
+    writing = scan(20 if paper < 255 else 0, paper, paper)
+    page[:80, :200] = writing[:80]
+    for number in range(180):
+        row, column = 120 + number // 20 * 10, 10 + number % 20 * 14
+        if kept(number):
+            page[row : row + 4, column : column + 4] = paper * 0.6
+    page[380:384, 10:290] = paper * 0.6
+    return page
+
+
+def marks(page: Page) -> Page:
+    return page[110:230]
+
+
+def test_where_most_pale_marks_went_the_rest_goes() -> None:
+    result = after(textured(180), textured(255, lambda number: number % 6 == 0))
+    assert marks(result).min() == 255, "texture is no writing"
+    assert np.array_equal(result[:80], textured(255)[:80]), "writing is none of them"
+    assert np.array_equal(result[380:384], textured(255)[380:384]), "pencil, too: nothing went around it"
+
+
+@pytest.mark.parametrize("gone", [0, 4])
+def test_where_few_pale_marks_went_the_rest_stays(gone: int) -> None:
+    cleaned = textured(255, lambda number: number % 10 >= gone)
+    assert np.array_equal(after(textured(180), cleaned), cleaned)
+
+
+def test_grain_counts_for_nothing() -> None:
+    page, cleaned = (textured(paper, lambda number: number % 6 == 0) for paper in (180, 255))
+    page[::4, ::4] = np.minimum(page[::4, ::4], 150)
+    lighter = after(page, cleaned).astype(int) - cleaned
+    assert lighter.max() <= 3, (
+        "all of the grain went, no mark did"
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (9, 400), (65, 131)])
