@@ -82,7 +82,11 @@ class Comparison:
 
 
 class Guard:
-    """The guard on a device; may be used from several threads."""
+    """The guard on a device; may be used from several threads.
+
+    Attributes:
+        device: where it runs.
+    """
 
     def __init__(self, device: torch.device | None = None) -> None:
         """Load the shipped weights; on the CPU if no device is given."""

@@ -94,9 +94,7 @@ def test_grain_counts_for_nothing() -> None:
     page, cleaned = (textured(paper, lambda number: number % 6 == 0) for paper in (180, 255))
     page[::4, ::4] = np.minimum(page[::4, ::4], 150)
     lighter = after(page, cleaned).astype(int) - cleaned
-    assert lighter.max() <= 3, (
-        "all of the grain went, no mark did"
-    )
+    assert lighter.max() <= 3, "all of the grain went, no mark did"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (9, 400), (65, 131)])
