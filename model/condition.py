@@ -75,9 +75,10 @@ def condition(grey: Grey, dpi: float = DPI, device: torch.device = _CPU) -> Cond
 
 
 def _condition(grey: Tensor, dpi: float) -> Condition:
-    paper = paper_of(grey, cell_of(dpi))
+    cell = cell_of(dpi)
+    paper = paper_of(grey, cell)
     low, level, high = (float(value) / 255 for value in np.percentile(paper.cpu().numpy(), (5, 50, 95)))
-    share = beside_paper(grey, paper, cell_of(dpi))
+    share = beside_paper(grey, paper, cell)
     contrast = _contrast(share)
     # A level is compared with a whole number: with any other all of the page is made floats first.
     ink = share < (math.ceil(255 * (1 - contrast / 2)) if contrast else 0)

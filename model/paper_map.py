@@ -4,13 +4,15 @@ A page is worked on in strips: their maps stay in a CPU's cache, and many thread
 don't take much memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+from model.squares import Pick
 
 Grey = NDArray[np.uint8]
 """(H, W), 0 black, 255 white."""
@@ -89,9 +91,9 @@ def strips(*pages: Tensor, overlap: int = 0, rows: int = _STRIP) -> Iterator[tup
         yield tuple(page[top : top + step + overlap] for page in pages)
 
 
-def window(page: Tensor, size: int, most: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def window(page: Tensor, size: int, pick: Pick) -> Tensor:
     """The maximum or minimum of each `size` x `size` pixels of a page, which loses `size` - 1 a side."""
     for side in (0, 1):
         for rest in range(page.shape[side] - 1, page.shape[side] - size, -1):
-            page = most(page.narrow(side, 0, rest), page.narrow(side, 1, rest))
+            page = pick(page.narrow(side, 0, rest), page.narrow(side, 1, rest))
     return page

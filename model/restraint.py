@@ -67,7 +67,7 @@ class _Seen:
 
 @torch.inference_mode()
 def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
-    """Take back what cleaning made too dark.
+    """Take back what cleaning made too dark, and take what it left of dirt.
 
     Args:
         pages: (N, H, W, 1 or 3) uint8 or uint16, whole pages as they were scanned.
@@ -84,7 +84,7 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
     total = weight.sum((1, 2, 3), keepdim=True) + _LEAST
     writing = (weight * depth).sum((1, 2, 3), keepdim=True) / total
     became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
-    unknown = 1 - ((became - CERTAIN[0]) / (CERTAIN[1] - CERTAIN[0])).clamp_(0, 1)
+    unknown = 1 - _rising(became, CERTAIN)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
     near = _near(depth)
     allowed = torch.maximum(depth, _RISE * (near - PALE * writing))
@@ -101,7 +101,12 @@ def _dirt(depth: Tensor, near: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
     share = sums[0] / sums[1].clamp(min=_LEAST)
     size = depth.shape[2:]
     share = F.interpolate(share, scale_factor=float(_BLOCK), mode="bilinear")[..., : size[0], : size[1]]
-    return pale * ((share - MOST[0]) / (MOST[1] - MOST[0])).clamp_(0, 1)
+    return pale * _rising(share, MOST)
+
+
+def _rising(x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """0 up to the first bound, 1 from the second on."""
+    return ((x - bounds[0]) / (bounds[1] - bounds[0])).clamp_(0, 1)
 
 
 def _around(cells: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the whole page knows: pale marks don't become dark beside dark writing, and nothing is erased."""
+"""Beside dark writing pale marks don't become dark, and they go where most of them went."""
 
 from collections.abc import Callable
 
