@@ -11,7 +11,7 @@ from jobs.errors import InputError
 from model.cleaner import TILE
 from model.weights import SHIPPED
 
-OUTPUT_VERSION = 9
+OUTPUT_VERSION = 10
 """Raised whenever new code, or another guard, gives other bytes for the same page and weights."""
 
 MIB = 2**20

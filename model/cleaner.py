@@ -1,7 +1,8 @@
 """Pages in, cleaned pages out: batching, tiling and the device around the network.
 
 A page above the tile size is cut into tiles that overlap by the network's whole reach, so the seams are
-exact; a page's result never depends on the other pages of its batch. The last word have `model.restraint`,
+exact; a page's result never depends on the other pages of its batch. Pages are seen in cells that suit their
+size, and those with wide writing (`model.strokes`) in larger ones. The last word have `model.restraint`,
 `model.residue` and `model.insets`, which know the whole page.
 """
 
@@ -11,26 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model.autoencoder import AutoencoderConfig, is_large
 from model.device import DeviceError, fast_dtype, pick_device
+from model.halves import carried, halved
 from model.insets import keep_insets
 from model.networks import for_pages
+from model.page import Pixels
 from model.residue import without_residue
 from model.restraint import restrained
+from model.strokes import wide_writing
 from model.weights import load_weights
 
 log = logging.getLogger(__name__)
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-"""(H, W) grey or (H, W, 3) RGB; 0 is black, the dtype's largest value white."""
 
 TILE = 4096
 """Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
 
 SMALLEST_TILE = 256
+
+_SMALLEST = 64
+"""The shorter side in pixels of pages that are halved, at least."""
 
 
 class Cleaner:
@@ -65,33 +68,39 @@ class Cleaner:
         Raises:
             DeviceError: not even the smallest tile fits into the device's memory.
         """
-        if large is None:
-            large = is_large(*pages[0].shape[:2])
-        while (cleaned := self._attempt(pages, large)) is None:
+        whole = large is None
+        return self._clean(pages, is_large(*pages[0].shape[:2]) if large is None else large, whole)
+
+    def _clean(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels]:
+        """Clean, as parts of large or of small pages, or as whole pages which are seen so if they can be."""
+        while (cleaned := self._attempt(pages, large, whole)) is None:
             torch.cuda.empty_cache()
             if len(pages) > 1:
                 half = len(pages) // 2
-                return [*self.clean(pages[:half], large), *self.clean(pages[half:], large)]
+                return [*self._clean(pages[:half], large, whole), *self._clean(pages[half:], large, whole)]
             if self.tile // 2 < SMALLEST_TILE:
                 raise DeviceError("the device has too little free memory even for a small tile")
             self.tile //= 2
             log.warning("out of device memory: tiles are now %d pixels", self.tile)
         return cleaned
 
-    def _attempt(self, pages: Sequence[Pixels], large: bool) -> list[Pixels] | None:
+    def _attempt(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels] | None:
         """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
         try:
             if self._batches and max(pages[0].shape[:2]) <= self.tile:
-                return self._whole(pages, large)
-            return [self._by_tiles(page, large) for page in pages]
+                return self._at_once(pages, large, whole)
+            return [self._by_tiles(page, large, whole) for page in pages]
         except torch.OutOfMemoryError:
             return None
 
-    def _by_tiles(self, page: Pixels, large: bool) -> Pixels:
+    def _by_tiles(self, page: Pixels, large: bool, whole: bool) -> Pixels:
         height, width = page.shape[:2]
         reach, stride = self._config.reach(large), self._config.stride(large)
         if max(height, width) <= self.tile + 2 * reach:
-            return self._whole([page], large)[0]
+            return self._at_once([page], large, whole)[0]
+        scan = _tensor([page])
+        if whole and self._wide(scan, large)[0]:
+            return self._in_larger_cells(page, large)
         result = np.empty_like(page)
         for top, bottom in self._spans(height, stride):
             for left, right in self._spans(width, stride):
@@ -100,8 +109,7 @@ class Cleaner:
                 cleaned = _pages(self._network(window, large), page.ndim)[0]
                 result[top:bottom, left:right] = cleaned[top - y : bottom - y, left - x : right - x]
         # Such pages are large for any device: where their pixels lie there is room.
-        whole = self._finished(_tensor([page]), _tensor([result]), large)
-        return _pages(whole, page.ndim)[0]
+        return _pages(self._finished(scan, _tensor([result]), large), page.ndim)[0]
 
     def _spans(self, length: int, stride: int) -> Iterator[tuple[int, int]]:
         """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
@@ -109,10 +117,34 @@ class Cleaner:
         starts = range(0, length, step)
         return ((start, min(start + step, length)) for start in starts)
 
-    def _whole(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
+    def _at_once(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels]:
         """Clean pages that the device takes as they are."""
         scans = _tensor(pages).to(self.device)
+        if whole and any(wide := self._wide(scans, large)):
+            return self._apart(pages, wide, large)
         return _pages(self._finished(scans, self._network(scans, large), large), pages[0].ndim)
+
+    def _wide(self, scans: Tensor, large: bool) -> list[bool]:
+        """Whether pages' writing is too wide for the cells that suit their size."""
+        if not isinstance(self._config, AutoencoderConfig) or (large and min(scans.shape[1:3]) < _SMALLEST):
+            return [False] * len(scans)
+        return wide_writing(scans, _even(self._config.cell(large)))
+
+    def _apart(self, pages: Sequence[Pixels], wide: Sequence[bool], large: bool) -> list[Pixels]:
+        """Clean those with wide writing in larger cells, the others as they are seen."""
+        others = [page for page, is_wide in zip(pages, wide, strict=True) if not is_wide]
+        cleaned = iter(self._clean(others, large, whole=False) if others else [])
+        return [
+            self._in_larger_cells(page, large) if is_wide else next(cleaned)
+            for page, is_wide in zip(pages, wide, strict=True)
+        ]
+
+    def _in_larger_cells(self, page: Pixels, large: bool) -> Pixels:
+        """Clean a page in twice as large cells; beyond the largest, half of it."""
+        if not large:
+            return self._clean([page], large=True, whole=True)[0]
+        half = halved(page)
+        return carried(page, half, self._clean([half], large=True, whole=True)[0])
 
     def _finished(self, scans: Tensor, cleaned: Tensor, large: bool) -> Tensor:
         if not isinstance(self._config, AutoencoderConfig):
@@ -132,9 +164,13 @@ def finished(scans: Tensor, cleaned: Tensor, cell: int) -> Tensor:
     Returns:
         The shape, dtype and device of `cleaned`.
     """
-    cell += cell % 2
+    cell = _even(cell)
     restored = without_residue(scans, restrained(scans, cleaned, cell), 2 * cell)
     return keep_insets(scans, restored, 2 * cell)
+
+
+def _even(cell: int) -> int:
+    return cell + cell % 2
 
 
 def _tensor(pages: Sequence[Pixels]) -> Tensor:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Page: TypeAlias = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB, 0 black to 255 white."""
 
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""The same at any depth: the dtype's largest value is white."""
+
 
 def as_grey(page: Page) -> Page:
     """(H, W): grey as it is, RGB by its luma."""

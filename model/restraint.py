@@ -15,16 +15,11 @@ Paper is the closing of a page (`model.squares`): what is wide and dark, a stain
 paper, too.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.squares import closed, means, most, padded, widened
-
-_WINDOW = 9
-"""The closing's window in squares of 2 cells a side, 6 mm on A4."""
+from model.strokes import near, seen
 
 PALE = 0.55
 """Marks of less than this share of the writing's darkness are no writing."""
@@ -46,23 +41,10 @@ _GRAIN = 0.25
 _BLOCK, _BLOCKS = 8, 7
 """Around: blocks of 8 cells, 7 of them a side, about 2 cm on A4."""
 
+_NEXT = 2
 _RISE = 8.0
 _POWER = 4
-_DARKEST = 0.1
 _LEAST = 1e-3
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A page as cells.
-
-    Attributes:
-        darkest: (N, C, h, w) float32, 0..1, the darkest pixel of each cell.
-        paper: the same shape, the light of the paper there, 0.1..1.
-    """
-
-    darkest: Tensor
-    paper: Tensor
 
 
 @torch.inference_mode()
@@ -78,25 +60,25 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
         The shape, dtype and device of `cleaned`; no pixel is darker than there, and a page that cleaning left
         as it was stays so.
     """
-    scan, result = _seen(pages, cell), _seen(cleaned, cell)
-    depth, dark = (1 - scan.darkest / scan.paper).clamp_(min=0), 1 - result.darkest
+    result = seen(cleaned, cell)
+    depth, dark = seen(pages, cell).depth(), 1 - result.darkest
     weight = dark**_POWER
     total = weight.sum((1, 2, 3), keepdim=True) + _LEAST
     writing = (weight * depth).sum((1, 2, 3), keepdim=True) / total
     became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
     unknown = 1 - _rising(became, CERTAIN)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
-    near = _near(depth)
-    allowed = torch.maximum(depth, _RISE * (near - PALE * writing))
-    allowed = allowed * (1 - _dirt(depth, near, dark, writing)) + unknown
+    around = near(depth, _NEXT)
+    allowed = torch.maximum(depth, _RISE * (around - PALE * writing))
+    allowed = allowed * (1 - _dirt(depth, around, dark, writing)) + unknown
     return _at_least(cleaned, result.paper * (1 - allowed), cell)
 
 
-def _dirt(depth: Tensor, near: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
+def _dirt(depth: Tensor, around: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
     """0..1: how surely marks are dirt, since the network took most of the pale marks around them."""
-    pale = ((_PALER * writing - near) / _SOFT + 0.5).clamp_(0, 1)
+    pale = ((_PALER * writing - around) / _SOFT + 0.5).clamp_(0, 1)
     weight = depth * (depth > _GRAIN) * pale
-    went = weight * (1 - _near(dark) / near.clamp(min=_GRAIN)).clamp_(0, 1)
+    went = weight * (1 - near(dark, _NEXT) / around.clamp(min=_GRAIN)).clamp_(0, 1)
     sums = [_around(each) for each in (went, weight)]
     share = sums[0] / sums[1].clamp(min=_LEAST)
     size = depth.shape[2:]
@@ -114,18 +96,6 @@ def _around(cells: Tensor) -> Tensor:
     height, width = cells.shape[2:]
     whole = F.pad(cells, (0, -width % _BLOCK, 0, -height % _BLOCK))
     return F.avg_pool2d(F.avg_pool2d(whole, _BLOCK), _BLOCKS, 1, _BLOCKS // 2)
-
-
-def _near(cells: Tensor) -> Tensor:
-    """The largest value of each cell and its neighbours."""
-    return widened(widened(cells, torch.maximum, 2, ahead=True), torch.maximum, 2, ahead=False)
-
-
-def _seen(pages: Tensor, cell: int) -> _Seen:
-    whole, white = padded(pages, 2 * cell)
-    paper = F.avg_pool2d(closed(means(whole, 2 * cell) / white, _WINDOW), 3, 1, 1, count_include_pad=False)
-    paper = F.interpolate(paper.clamp_(min=_DARKEST), scale_factor=2.0, mode="bilinear")
-    return _Seen(most(whole, cell, torch.minimum) / white, paper)
 
 
 def _at_least(cleaned: Tensor, light: Tensor, cell: int) -> Tensor:

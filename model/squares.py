@@ -39,10 +39,11 @@ def most(pages: Tensor, side: int, pick: Pick) -> Tensor:
 
 
 def means(pages: Tensor, side: int) -> Tensor:
-    """The mean of each square, by four of its rows; see `most`. The side is a multiple of 4."""
-    total = reduce(torch.add, (pages[:, i * side // 4 :: side].float() for i in range(4)))
+    """The mean of each square, by up to four of its rows; see `most`. The side is even."""
+    rows = min(side, 4)
+    total = reduce(torch.add, (pages[:, i * side // rows :: side].float() for i in range(rows)))
     count, height, width, channels = total.shape
-    return _planes(total.view(count, height, width // side, side, channels).mean(3) / 4)
+    return _planes(total.view(count, height, width // side, side, channels).mean(3) / rows)
 
 
 def _planes(squares: Tensor) -> Tensor:

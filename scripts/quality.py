@@ -3,6 +3,7 @@
 Sections, each of which `--only` runs by itself:
   pairs   DIR/noisyoffice: error to the truth, and how far Tesseract's reading is from the clean page's
   dibco   DIR/dibco/*: F-measure and the like of the result, cut at half grey
+  scales  the same pages two to four times as large
   pages   full pages rendered from DIR/born-digital-pdf and damaged by code: white paper, readable text
   real    DIR/old-books with transcriptions, DIR/office-scans without
   clean   pages that need no cleaning: what changed, what was lost
@@ -31,7 +32,7 @@ from model.weights import SHIPPED, WeightsError
 from scripts.blocks import ROOT, Curve, draw_curves, write_block
 from scripts.quality_case import Kind, Method, Task
 from scripts.quality_cost import A4, SMALL, cost, seams
-from scripts.quality_data import BOOKS_LANGUAGE, Material, ink_task, pairs_task, real_task
+from scripts.quality_data import BOOKS_LANGUAGE, Material, ink_task, pairs_task, real_task, scales_task
 from scripts.quality_methods import BINARIZERS, FOR_READING, NOTHING, TRUTH, PeerFault, network, peers
 from scripts.quality_pages import clean_task, pages_task
 from scripts.quality_results import Measurement, Results, console, measure
@@ -41,6 +42,7 @@ from scripts.quality_targets import targets_table
 TASKS: Mapping[str, Callable[[Material, ThreadPoolExecutor], Task | None]] = {
     "pairs": pairs_task,
     "dibco": ink_task,
+    "scales": scales_task,
     "pages": pages_task,
     "real": real_task,
     "clean": clean_task,

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+import numpy as np
+
 from model.cases import Case as Scan
 from model.data import load_pairs
 from model.images import IMAGES, read_page
@@ -21,6 +24,8 @@ from scripts.quality_scores import read_words, score_ink, score_pair, score_read
 
 T = TypeVar("T")
 BOOKS_LANGUAGE = "fra"
+ENLARGED = (2, 3, 4)
+"""How many times larger pages are shown whose writing is to be wide."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,22 @@ def ink_task(material: Material, _pool: ThreadPoolExecutor) -> Task | None:
         return None
     cases, words = _held_out(material, found)
     return Task("dibco", f"pages with 1-bit truths: {words}", cases, score_ink)
+
+
+def scales_task(material: Material, pool: ThreadPoolExecutor) -> Task | None:
+    """The same pages, enlarged: scans of the same writing at higher resolutions."""
+    task = ink_task(material, pool)
+    if task is None:
+        return None
+    cases = [_enlarged(case, times) for times in ENLARGED for case in task.cases]
+    return Task("scales", f"{task.about}, enlarged bicubically", cases, score_ink)
+
+
+def _enlarged(case: Case, times: int) -> Case:
+    page = cv2.resize(case.page, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    truth = cv2.resize(case.clean, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR)
+    page, truth = (np.asarray(one, np.uint8) for one in (page, truth))
+    return replace(case, name=f"{case.name} x {times}", group=f"{times} times", page=page, truth=truth)
 
 
 def _pairs(folders: Iterable[Path]) -> list[Case]:

@@ -22,6 +22,7 @@ _COLUMNS: Mapping[str, Sequence[Column]] = {
         mean("PSNR", "psnr", "{:.1f} dB"),
         mean("DRD", "drd", "{:.2f}"),
     ),
+    "scales": (),
     "pages": (figures.PAPER_RMSE, figures.CER),
     "real": (),
     "clean": (figures.CHANGE, total("strokes", "strokes"), figures.LOST),
@@ -37,6 +38,7 @@ _COLUMNS: Mapping[str, Sequence[Column]] = {
 }
 _BY_GROUP: Mapping[str, Sequence[tuple[str, Callable[[str], Column]]]] = {
     "dibco": (("f_measure", lambda group: mean(f"F, {group}", "f_measure", "{:.1f}", group)),),
+    "scales": (("f_measure", lambda group: mean(f"F, {group}", "f_measure", "{:.1f}", group)),),
     "pages": (("cer", lambda group: rate(f"CER, {group}", "cer", group)),),
     "real": (
         ("cer", lambda group: rate(f"CER, {group}", "cer", group)),

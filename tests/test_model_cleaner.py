@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from model.cleaner import Cleaner, Pixels, finished
 from model.device import DeviceError, fast_dtype, pick_device
 from model.forward import PageNetwork
 from model.weights import SHIPPED, save_weights
+from tests.test_model_strokes import written
 
 TINY = AutoencoderConfig(widths=(8, 8, 16), blocks=(2, 1, 2))
 
@@ -93,7 +95,7 @@ def test_the_result_is_what_the_training_saw(
     assert farthest(fast.numpy(), said.numpy()) <= 1
     assert farthest(fast.numpy(), scan.numpy()) > 20, "the random network changes something"
     wanted = finished(scan, fast, TINY.cell(large)).numpy().reshape(page.shape)
-    assert np.array_equal(cleaner.clean([page])[0], wanted)
+    assert np.array_equal(cleaner.clean([page], large)[0], wanted)
 
 
 NATIVE = fast_dtype(torch.device("cpu")) is torch.bfloat16
@@ -131,6 +133,29 @@ def test_tiles_of_a_large_page_are_seen_as_it_is(weights: Path, monkeypatch: pyt
     assert farthest(cleaned, whole.clean([page])[0]) > 1, "as a small page it would be cleaned otherwise"
     for cleaner in (whole, tiled):
         assert farthest(cleaned, cleaner.clean([page], large=True)[0]) <= 1, "but as a part of one"
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.parametrize("pen", [16, 24])
+@pytest.mark.usefixtures("large")
+def test_wide_faint_writing_is_seen_in_larger_cells(pen: int) -> None:
+    page, ink = written(pen, ink=150), written(pen, ink=0, paper=255) < 128
+    cleaner = Cleaner(SHIPPED, "cpu")
+    found, lost = cleaner.clean([page])[0], cleaner.clean([page], large=False)[0]
+    assert np.mean(lost[ink] < 128) < 0.1, "in small cells it is taken for a stain"
+    assert np.mean(found[ink] < 128) > 0.75
+    assert np.mean(found[cv2.dilate(ink.astype(np.uint8), np.ones((9, 9))) == 0] > 250) > 0.95
+
+
+@pytest.mark.usefixtures("large")
+def test_pages_with_wide_writing_are_as_they_are_alone(weights: Path) -> None:
+    pages = [written(pen)[:, :, None].repeat(3, 2) for pen in (16, 4, 24, 5)]
+    cleaner, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
+    alone = [cleaner.clean([page])[0] for page in pages]
+    cleaner._batches = True  # as on a GPU
+    for page, one, other in zip(pages, alone, cleaner.clean(pages), strict=True):
+        assert np.array_equal(one, other)
+        assert farthest(one, tiled.clean([page])[0]) <= 1
 
 
 def test_a_network_of_one_size_of_cells_sees_all_pages_alike(monkeypatch: pytest.MonkeyPatch) -> None:
