@@ -22,7 +22,7 @@ from model.networks import for_pages
 from model.page import Pixels
 from model.residue import without_residue
 from model.restraint import restrained
-from model.strokes import wide_writing
+from model.strokes import Seen, seen, wide_writing
 from model.weights import load_weights
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ TILE = 4096
 
 SMALLEST_TILE = 256
 
-_SMALLEST = 64
-"""The shorter side in pixels of pages that are halved, at least."""
+_SMALLEST = 16
+"""The shorter side in cells of pages that are halved, at least."""
 
 
 class Cleaner:
@@ -99,17 +99,19 @@ class Cleaner:
         if max(height, width) <= self.tile + 2 * reach:
             return self._at_once([page], large, whole)[0]
         scan = _tensor([page])
-        if whole and self._wide(scan, large)[0]:
+        marks = self._marks(scan, large)
+        if whole and any(self._wide(marks, large)):
             return self._in_larger_cells(page, large)
         result = np.empty_like(page)
         for top, bottom in self._spans(height, stride):
             for left, right in self._spans(width, stride):
                 y, x = max(0, top - reach), max(0, left - reach)
                 window = _tensor([page[y : bottom + reach, x : right + reach]]).to(self.device)
-                cleaned = _pages(self._network(window, large), page.ndim)[0]
-                result[top:bottom, left:right] = cleaned[top - y : bottom - y, left - x : right - x]
+                part = _pages(self._network(window, large), page.ndim)[0]
+                result[top:bottom, left:right] = part[top - y : bottom - y, left - x : right - x]
         # Such pages are large for any device: where their pixels lie there is room.
-        return _pages(self._finished(scan, _tensor([result]), large), page.ndim)[0]
+        cleaned = _tensor([result])
+        return _pages(finished(scan, marks, cleaned) if marks else cleaned, page.ndim)[0]
 
     def _spans(self, length: int, stride: int) -> Iterator[tuple[int, int]]:
         """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
@@ -120,15 +122,25 @@ class Cleaner:
     def _at_once(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels]:
         """Clean pages that the device takes as they are."""
         scans = _tensor(pages).to(self.device)
-        if whole and any(wide := self._wide(scans, large)):
+        marks = self._marks(scans, large)
+        if whole and any(wide := self._wide(marks, large)):
             return self._apart(pages, wide, large)
-        return _pages(self._finished(scans, self._network(scans, large), large), pages[0].ndim)
+        cleaned = self._network(scans, large)
+        return _pages(finished(scans, marks, cleaned) if marks else cleaned, pages[0].ndim)
 
-    def _wide(self, scans: Tensor, large: bool) -> list[bool]:
+    def _marks(self, scans: Tensor, large: bool) -> Seen | None:
+        """Pages as cells; nothing for the article's network, which stays what it is."""
+        if not isinstance(self._config, AutoencoderConfig):
+            return None
+        cell = self._config.cell(large)
+        return seen(scans, cell + cell % 2)
+
+    @staticmethod
+    def _wide(marks: Seen | None, large: bool) -> list[bool]:
         """Whether pages' writing is too wide for the cells that suit their size."""
-        if not isinstance(self._config, AutoencoderConfig) or (large and min(scans.shape[1:3]) < _SMALLEST):
-            return [False] * len(scans)
-        return wide_writing(scans, _even(self._config.cell(large)))
+        if marks is None or (large and min(marks.light.shape[2:]) < _SMALLEST):
+            return []
+        return wide_writing(marks)
 
     def _apart(self, pages: Sequence[Pixels], wide: Sequence[bool], large: bool) -> list[Pixels]:
         """Clean those with wide writing in larger cells, the others as they are seen."""
@@ -146,31 +158,21 @@ class Cleaner:
         half = halved(page)
         return carried(page, half, self._clean([half], large=True, whole=True)[0])
 
-    def _finished(self, scans: Tensor, cleaned: Tensor, large: bool) -> Tensor:
-        if not isinstance(self._config, AutoencoderConfig):
-            return cleaned  # the article's network stays what it is
-        return finished(scans, cleaned, self._config.cell(large))
-
 
 @torch.inference_mode()
-def finished(scans: Tensor, cleaned: Tensor, cell: int) -> Tensor:
+def finished(scans: Tensor, marks: Seen, cleaned: Tensor) -> Tensor:
     """What only the whole page knows: how dark writing is, what is left of stains, and where pictures are.
 
     Args:
         scans: (N, H, W, 1 or 3) uint8 or uint16, whole pages.
-        cleaned: what the network made of them, alike.
-        cell: the side in pixels of the cells it saw them in.
+        marks: them in the cells, if even, that the network saw.
+        cleaned: what it made of them, alike.
 
     Returns:
         The shape, dtype and device of `cleaned`.
     """
-    cell = _even(cell)
-    restored = without_residue(scans, restrained(scans, cleaned, cell), 2 * cell)
-    return keep_insets(scans, restored, 2 * cell)
-
-
-def _even(cell: int) -> int:
-    return cell + cell % 2
+    side = 2 * marks.cell
+    return keep_insets(scans, without_residue(scans, restrained(marks, cleaned), side), side)
 
 
 def _tensor(pages: Sequence[Pixels]) -> Tensor:

@@ -141,7 +141,7 @@ def _grain(grey: Tensor, share: Tensor) -> tuple[int, int]:
     paper = window(share, _MASK, torch.minimum) > round(255 * (1 - _INK))
     wide = grey.short()
     across = (wide[:, :-2] + wide[:, 2:]).sub_(wide[:, 1:-1], alpha=2)
-    grain = (across[:-2] + across[2:]).sub_(across[1:-1], alpha=2).abs_().mul_(paper.short())
+    grain = (across[:-2] + across[2:]).sub_(across[1:-1], alpha=2).abs_().mul_(paper)
     return int(grain.sum(1, dtype=torch.int32).sum()), _count(paper)
 
 

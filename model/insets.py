@@ -1,9 +1,10 @@
-"""Pictures on a page stay as they are: what has straight, sharp edges all around is no stain.
+"""Pictures on a page stay as they are: what has straight, sharp edges, and a corner at least, is no stain.
 
 From inside a dark picture looks like a stain, as far as a network can tell that sees some hundred pixels
 around. The whole page shows where either ends: stains, folds and shadows have wobbly or soft edges, or reach
-the page's edge; a photograph, or a dark field with light writing, is a rectangle. Paper is none: a receipt on
-a scanner's white lid is a rectangle, too, but of one tone, and not a dark one.
+the page's edge; a photograph, or a dark field with light writing, is a rectangle. Where it fades to white, or
+a stain touches it, a corner of it is left. Paper is no picture: a receipt on a scanner's white lid is a
+rectangle, too, but of one tone, and not a dark one.
 
 Edges are followed where writing has gone: in the closing of the page (`model.squares`) by a window
 that is wider than strokes.
@@ -34,6 +35,10 @@ per cent of the edge the step may be less."""
 
 _VARIED, _DARK = 0.2, 0.5
 """How far apart a picture's 10th and 90th percentiles are, of the paper's light; or how dark its median."""
+
+_BENT, _GAP, _SKEW = 1.0, 4, 0.06
+"""A corner's sides: how far from straight and from each other they are at most, in squares, and the cosine of
+the angle between them."""
 
 _AROUND = np.ones((5, 5), np.uint8)
 """Squares: wider than strokes, and how far off an edge's light and dark sides are."""
@@ -80,25 +85,50 @@ def insets(light: Map) -> NDArray[np.bool_] | None:
     steps = cv2.dilate(light, _AROUND) - cv2.erode(light, _AROUND)
     found = np.zeros_like(dark)
     for contour in (np.asarray(contour, np.int32) for contour in contours):
-        if _is_rectangle(contour, light.shape):
-            columns, rows = contour[:, 0].T
+        if _may_be(contour, light.shape):
             inside = np.asarray(cv2.drawContours(np.zeros_like(dark), [contour], -1, 1, -1), np.uint8)
-            sharp = np.percentile(steps[rows, columns], _SOFT_SHARE) >= _SHARP * level
-            if sharp and _is_picture(light[inside > 0] / level):
+            if _is_picture(light[inside > 0] / level) and _is_cut_out(contour, steps / level):
                 found |= inside
     return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)) > 0) if found.any() else None
 
 
-def _is_rectangle(contour: NDArray[np.int32], page: tuple[int, ...]) -> bool:
-    """Whether an outline is a rectangle's, upright or not, of the size of pictures, within the page."""
+def _may_be(contour: NDArray[np.int32], page: tuple[int, ...]) -> bool:
+    """Whether what an outline surrounds has the size of pictures and lies within the page."""
     left, top, width, height = cv2.boundingRect(contour)
     within = 1 < left < page[1] - width - 1 and 1 < top < page[0] - height - 1
-    if min(width, height) < _LEAST or not within:
-        return False
+    return within and min(width, height) >= _LEAST and _covered(contour) <= _MOST * page[0] * page[1]
+
+
+def _covered(contour: NDArray[np.int32]) -> float:
+    return cv2.contourArea(contour) + len(contour) / 2 + 1  # outlines run through the middles of squares
+
+
+def _is_cut_out(contour: NDArray[np.int32], steps: Map) -> bool:
+    """Whether an outline is a rectangle's, upright or not, and sharp, or has a sharp corner of one."""
     _, sides, _ = cv2.minAreaRect(contour)
-    around = (sides[0] + 1) * (sides[1] + 1)  # outlines run through the middles of squares
-    covered = cv2.contourArea(contour) + len(contour) / 2 + 1
-    return bool(_FILLED * around <= covered <= _MOST * page[0] * page[1])
+    rectangle = _covered(contour) >= _FILLED * (sides[0] + 1) * (sides[1] + 1)
+    return (rectangle and _is_sharp(contour[:, 0], steps)) or _has_corner(contour, steps)
+
+
+def _is_sharp(line: NDArray[np.int32], steps: Map) -> bool:
+    """Whether the light steps up all along (n, 2) squares."""
+    columns, rows = line.T
+    return bool(np.percentile(steps[rows, columns], _SOFT_SHARE) >= _SHARP)
+
+
+def _has_corner(contour: NDArray[np.int32], steps: Map) -> bool:
+    """Whether two long, straight and sharp pieces of an outline stand at right angles."""
+    bends = np.asarray(cv2.approxPolyDP(contour, _BENT, True), np.float64)[:, 0]
+    pieces = []
+    for start, end in zip(bends, np.roll(bends, -1, 0), strict=True):
+        length = float(np.hypot(*(end - start)))
+        line = np.rint(np.linspace(start, end, max(2, int(length)))).astype(np.int32)
+        if length >= _LEAST and _is_sharp(line, steps):
+            pieces.append((start, end, (end - start) / length))
+    return any(
+        np.hypot(*(one[1] - other[0])) <= _GAP and abs(one[2] @ other[2]) <= _SKEW
+        for one in pieces for other in pieces
+    )  # fmt: skip
 
 
 def _is_picture(tones: Map) -> bool:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.squares import Pick
+from model.squares import Pick, steps
 
 Grey = NDArray[np.uint8]
 """(H, W), 0 black, 255 white."""
@@ -71,7 +71,7 @@ def beside_paper(grey: Tensor, paper: Tensor, cell: int) -> Tensor:
     share = torch.empty_like(grey)
     for light, high, low, far, result in strips(grey, above, below, part, share):
         local = torch.lerp(columns[high], columns[low], far[:, None])
-        result.copy_(light.clamp(min=1).float().div_(local).round_().clamp_(max=255))
+        result.copy_(torch.div(light.clamp(min=1), local, out=local).round_().clamp_(max=255))
     return share
 
 
@@ -94,6 +94,7 @@ def strips(*pages: Tensor, overlap: int = 0, rows: int = _STRIP) -> Iterator[tup
 def window(page: Tensor, size: int, pick: Pick) -> Tensor:
     """The maximum or minimum of each `size` x `size` pixels of a page, which loses `size` - 1 a side."""
     for side in (0, 1):
-        for rest in range(page.shape[side] - 1, page.shape[side] - size, -1):
-            page = pick(page.narrow(side, 0, rest), page.narrow(side, 1, rest))
+        for step in steps(size):
+            rest = page.shape[side] - step
+            page = pick(page.narrow(side, 0, rest), page.narrow(side, step, rest))
     return page

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.strokes import near, seen
+from model.strokes import Seen, near, seen
 
 PALE = 0.55
 """Marks of less than this share of the writing's darkness are no writing."""
@@ -48,20 +48,19 @@ _LEAST = 1e-3
 
 
 @torch.inference_mode()
-def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
+def restrained(marks: Seen, cleaned: Tensor) -> Tensor:
     """Take back what cleaning made too dark, and take what it left of dirt.
 
     Args:
-        pages: (N, H, W, 1 or 3) uint8 or uint16, whole pages as they were scanned.
-        cleaned: what a network made of them, alike.
-        cell: the side in pixels of a square that holds little more than a stroke's width, even.
+        marks: whole pages as they were scanned, in cells that hold little more than a stroke's width.
+        cleaned: (N, H, W, 1 or 3) uint8 or uint16, what a network made of them.
 
     Returns:
         The shape, dtype and device of `cleaned`; no pixel is darker than there, and a page that cleaning left
         as it was stays so.
     """
-    result = seen(cleaned, cell)
-    depth, dark = seen(pages, cell).depth(), 1 - result.darkest
+    result = seen(cleaned, marks.cell)
+    depth, dark = marks.depth(), 1 - result.darkest
     weight = dark**_POWER
     total = weight.sum((1, 2, 3), keepdim=True) + _LEAST
     writing = (weight * depth).sum((1, 2, 3), keepdim=True) / total
@@ -71,7 +70,7 @@ def restrained(pages: Tensor, cleaned: Tensor, cell: int) -> Tensor:
     around = near(depth, _NEXT)
     allowed = torch.maximum(depth, _RISE * (around - PALE * writing))
     allowed = allowed * (1 - _dirt(depth, around, dark, writing)) + unknown
-    return _at_least(cleaned, result.paper * (1 - allowed), cell)
+    return _at_least(cleaned, result.paper * (1 - allowed), marks.cell)
 
 
 def _dirt(depth: Tensor, around: Tensor, dark: Tensor, writing: Tensor) -> Tensor:

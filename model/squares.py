@@ -63,7 +63,7 @@ def widened(x: Tensor, pick: Pick, window: int, *, ahead: bool) -> Tensor:
     It takes a tenth of the time that pooling layers take.
     """
     for side in (2, 3):
-        for step in _steps(window):
+        for step in steps(window):
             length = x.shape[side] - step
             if length > 0:
                 near, far = x.narrow(side, 0, length), x.narrow(side, step, length)
@@ -73,7 +73,7 @@ def widened(x: Tensor, pick: Pick, window: int, *, ahead: bool) -> Tensor:
     return x
 
 
-def _steps(window: int) -> Iterator[int]:
+def steps(window: int) -> Iterator[int]:
     """How far apart what is joined lies, for windows to double until they are wide enough."""
     wide = 1
     while wide < window:

@@ -41,10 +41,14 @@ class Seen:
     """A page as cells.
 
     Attributes:
-        darkest: (N, C, h, w) float32, 0..1, the darkest pixel of each cell.
+        cell: the side of cells in pixels, even.
+        light: (N, C, h, w) float32, 0..1, the mean of each cell.
+        darkest: the same shape, the darkest pixel of each.
         paper: the same shape, the light of the paper there, 0.1..1.
     """
 
+    cell: int
+    light: Tensor
     darkest: Tensor
     paper: Tensor
 
@@ -53,12 +57,14 @@ class Seen:
         return (1 - self.darkest / self.paper).clamp_(min=0)
 
 
+@torch.inference_mode()
 def seen(pages: Tensor, cell: int) -> Seen:
     """Pages (N, H, W, 1 or 3) uint8 or uint16 in cells of so many pixels a side, even."""
     whole, white = padded(pages, 2 * cell)
-    paper = F.avg_pool2d(closed(means(whole, 2 * cell) / white, _WINDOW), 3, 1, 1, count_include_pad=False)
+    light = means(whole, cell) / white
+    paper = F.avg_pool2d(closed(F.avg_pool2d(light, 2), _WINDOW), 3, 1, 1, count_include_pad=False)
     paper = F.interpolate(paper.clamp_(min=_DARKEST), scale_factor=2.0, mode="bilinear")
-    return Seen(most(whole, cell, torch.minimum) / white, paper)
+    return Seen(cell, light, most(whole, cell, torch.minimum) / white, paper)
 
 
 def near(cells: Tensor, reach: int) -> Tensor:
@@ -67,27 +73,27 @@ def near(cells: Tensor, reach: int) -> Tensor:
 
 
 @torch.inference_mode()
-def wide_writing(pages: Tensor, cell: int) -> list[bool]:
-    """Whether the writing of pages is too wide for cells of this size.
+def wide_writing(marks: Seen) -> list[bool]:
+    """Whether the writing of pages is too wide for the cells that they are seen in.
 
     Args:
-        pages: (N, H, W, 1 or 3) uint8 or uint16, whole pages as they were scanned.
-        cell: the side in pixels of the cells in which the network would see them, even.
+        marks: whole pages as they were scanned, in the cells in which the network would see them.
 
     Returns:
         N answers, each of its page alone; no for a page without ink.
     """
-    marks, (whole, white) = seen(pages, cell), padded(pages, 2 * cell)
-    depth, paper = marks.depth().amax(1, keepdim=True), marks.paper.amin(1, keepdim=True)
+    depth = marks.depth().amax(1, keepdim=True)
+    light, paper = (one.amin(1, keepdim=True) for one in (marks.light, marks.paper))
     weight = depth**_POWER
     ink = depth > _INK * _sum(weight * depth) / (_sum(weight) + _LEAST)
-    # The darkest pixels of cells would close the gaps between strokes.
-    light = (means(whole, cell) / white).amin(1, keepdim=True)
+    # By their means: the darkest pixels of cells would close the gaps between strokes.
     narrow = 1 - light / closed(light, _NARROW).clamp_(min=_DARKEST)
-    wide = ink & (narrow < (1 - light / paper) / 2)
+    wide, total = ink & (narrow < (1 - light / paper) / 2), _sum(ink)
+    mostly = _sum(wide) > _WIDE * total
+    if not bool(mostly.any()):
+        return [False] * len(depth)
     alone = ink & (near(wide.float(), _REACH) == 0)
-    total = _sum(ink)
-    return ((_sum(wide) > _WIDE * total) & (_sum(alone) < _ALONE * total)).flatten().tolist()
+    return (mostly & (_sum(alone) < _ALONE * total)).flatten().tolist()
 
 
 def _sum(cells: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from model.autoencoder import Autoencoder, AutoencoderConfig, is_large
 from model.cleaner import Cleaner, Pixels, finished
 from model.device import DeviceError, fast_dtype, pick_device
 from model.forward import PageNetwork
+from model.strokes import seen
 from model.weights import SHIPPED, save_weights
 from tests.test_model_strokes import written
 
@@ -94,7 +95,7 @@ def test_the_result_is_what_the_training_saw(
     fast = cleaner._network(scan, large)
     assert farthest(fast.numpy(), said.numpy()) <= 1
     assert farthest(fast.numpy(), scan.numpy()) > 20, "the random network changes something"
-    wanted = finished(scan, fast, TINY.cell(large)).numpy().reshape(page.shape)
+    wanted = finished(scan, seen(scan, TINY.cell(large)), fast).numpy().reshape(page.shape)
     assert np.array_equal(cleaner.clean([page], large)[0], wanted)
 
 

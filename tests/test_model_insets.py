@@ -78,6 +78,22 @@ def test_so_is_a_dark_field_with_light_writing() -> None:
     assert np.array_equal(kept(page, np.full_like(page, 255))[PICTURE], page[PICTURE])
 
 
+def test_of_a_picture_that_fades_to_white_the_dark_part_stays() -> None:
+    rows, columns = np.mgrid[:240, :220] / 240
+    page = with_tones(np.clip(0.3 + 0.6 * (rows + 0.9 - columns), 0, 1))
+    result = kept(page, np.full_like(page, 255))
+    dark = np.zeros(page.shape, bool)
+    dark[PICTURE] = page[PICTURE] < 180
+    assert 0.2 < np.mean(dark[PICTURE]) < 0.5, "much of it is as light as paper"
+    assert np.array_equal(result[dark], page[dark])
+
+
+def test_so_does_a_picture_that_a_stain_touches() -> None:
+    page = _stain(260, 130)
+    page[PICTURE] = with_tones(picture())[PICTURE]
+    assert np.array_equal(kept(page, np.full_like(page, 255))[PICTURE], page[PICTURE])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_each_page_of_a_batch_is_looked_at(dtype: type[np.uint8 | np.uint16]) -> None:
     factor = np.iinfo(dtype).max // 255
@@ -90,10 +106,17 @@ def test_each_page_of_a_batch_is_looked_at(dtype: type[np.uint8 | np.uint16]) ->
     assert np.array_equal(result[1][PICTURE], colour[1][PICTURE])
 
 
-def _stain() -> Page:
+def _stain(row: int = 240, column: int = 190) -> Page:
     page = text()
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    page[((rows - 240) / 120) ** 2 + ((columns - 190) / 110) ** 2 < 1] //= 3
+    page[((rows - row) / 120) ** 2 + ((columns - column) / 110) ** 2 < 1] //= 3
+    return page
+
+
+def _cut_stain() -> Page:
+    """A stain that another sheet kept from half of the page."""
+    page = _stain()
+    page[240:] = text()[240:]
     return page
 
 
@@ -105,6 +128,8 @@ def _soft() -> Page:
 CLEANED: dict[str, Callable[[], Page]] = {
     "text": text,
     "a round stain": _stain,
+    "a stain with one straight edge": _cut_stain,
+    "the shade of two folds that cross": lambda: with_tones(0.8, np.s_[200:-20, 200:-20]),
     "a shade without edges": _soft,
     "a shadow from the page's edge": lambda: with_tones(0.3, np.s_[:, 400:]),
     "paper of one tone": lambda: with_tones(0.8),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from model.page import Page
 from model.render import render_page
 from model.restraint import restrained
+from model.strokes import seen
 
 CELL = 2
 BLOTCH = np.s_[100:115, 60:75]
@@ -25,9 +26,13 @@ def scan(writing: int, blotch: int, paper: int = 180) -> Page:
     return page
 
 
+def after_all(pages: torch.Tensor, cleaned: torch.Tensor, cell: int = CELL) -> torch.Tensor:
+    return restrained(seen(pages, cell), cleaned)
+
+
 def after(page: Page, cleaned: Page) -> Page:
     tensors = (torch.from_numpy(each.copy())[None, ..., None] for each in (page, cleaned))
-    return restrained(*tensors, CELL)[0, ..., 0].numpy()
+    return after_all(*tensors)[0, ..., 0].numpy()
 
 
 def test_a_pale_blotch_keeps_the_contrast_it_had() -> None:
@@ -104,14 +109,14 @@ def test_no_pixel_becomes_darker_and_a_page_left_alone_stays(shape: tuple[int, i
     pages, cleaned = (
         torch.from_numpy(rng.integers(0, white, (2, *shape, 3)).astype(dtype)) for _ in range(2)
     )
-    assert bool((restrained(pages, cleaned, CELL).int() >= cleaned.int()).all())
-    assert torch.equal(restrained(pages, pages, CELL), pages)
+    assert bool((after_all(pages, cleaned).int() >= cleaned.int()).all())
+    assert torch.equal(after_all(pages, pages), pages)
 
 
 @pytest.mark.parametrize("cell", [2, 4])
 def test_a_drawn_page_left_alone_stays(cell: int) -> None:
     page = torch.from_numpy(render_page(np.random.default_rng(3), 700, 500, 100, colour=True))[None]
-    assert torch.equal(restrained(page, page, cell), page)
+    assert torch.equal(after_all(page, page, cell), page)
 
 
 def test_the_other_pages_of_a_batch_make_no_difference() -> None:
@@ -119,6 +124,6 @@ def test_the_other_pages_of_a_batch_make_no_difference() -> None:
         return torch.from_numpy(np.stack(pages))[..., None]
 
     scans, cleaned = (scan(20, 120), scan(120, 120)), (scan(0, 60, 255), scan(0, 0, 255))
-    together = restrained(batch(*scans), batch(*cleaned), CELL)
+    together = after_all(batch(*scans), batch(*cleaned))
     for i in range(2):
-        assert torch.equal(together[i : i + 1], restrained(batch(scans[i]), batch(cleaned[i]), CELL))
+        assert torch.equal(together[i : i + 1], after_all(batch(scans[i]), batch(cleaned[i])))
