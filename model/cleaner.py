@@ -32,7 +32,7 @@ TILE = 4096
 
 SMALLEST_TILE = 256
 
-_SMALLEST = 16
+_FEWEST_CELLS = 16
 """The shorter side in cells of pages that are halved, at least."""
 
 
@@ -68,11 +68,16 @@ class Cleaner:
         Raises:
             DeviceError: not even the smallest tile fits into the device's memory.
         """
-        whole = large is None
-        return self._clean(pages, is_large(*pages[0].shape[:2]) if large is None else large, whole)
+        if large is not None:
+            return [cleaned for cleaned in self._clean(pages, large, whole=False) if cleaned is not None]
+        large = is_large(*pages[0].shape[:2])
+        return [
+            self._in_larger_cells(page, large) if cleaned is None else cleaned
+            for page, cleaned in zip(pages, self._clean(pages, large, whole=True), strict=True)
+        ]
 
-    def _clean(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels]:
-        """Clean, as parts of large or of small pages, or as whole pages which are seen so if they can be."""
+    def _clean(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels | None]:
+        """Clean pages; None where whole ones have writing that is too wide to be seen so."""
         while (cleaned := self._attempt(pages, large, whole)) is None:
             torch.cuda.empty_cache()
             if len(pages) > 1:
@@ -84,7 +89,7 @@ class Cleaner:
             log.warning("out of device memory: tiles are now %d pixels", self.tile)
         return cleaned
 
-    def _attempt(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels] | None:
+    def _attempt(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels | None] | None:
         """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
         try:
             if self._batches and max(pages[0].shape[:2]) <= self.tile:
@@ -93,7 +98,7 @@ class Cleaner:
         except torch.OutOfMemoryError:
             return None
 
-    def _by_tiles(self, page: Pixels, large: bool, whole: bool) -> Pixels:
+    def _by_tiles(self, page: Pixels, large: bool, whole: bool) -> Pixels | None:
         height, width = page.shape[:2]
         reach, stride = self._config.reach(large), self._config.stride(large)
         if max(height, width) <= self.tile + 2 * reach:
@@ -101,7 +106,7 @@ class Cleaner:
         scan = _tensor([page])
         marks = self._marks(scan, large)
         if whole and any(self._wide(marks, large)):
-            return self._in_larger_cells(page, large)
+            return None
         result = np.empty_like(page)
         for top, bottom in self._spans(height, stride):
             for left, right in self._spans(width, stride):
@@ -119,44 +124,54 @@ class Cleaner:
         starts = range(0, length, step)
         return ((start, min(start + step, length)) for start in starts)
 
-    def _at_once(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels]:
+    def _at_once(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels | None]:
         """Clean pages that the device takes as they are."""
         scans = _tensor(pages).to(self.device)
         marks = self._marks(scans, large)
         if whole and any(wide := self._wide(marks, large)):
-            return self._apart(pages, wide, large)
+            del scans, marks
+            others = [page for page, is_wide in zip(pages, wide, strict=True) if not is_wide]
+            narrow = iter(self._at_once(others, large, whole=False) if others else [])
+            return [None if is_wide else next(narrow) for is_wide in wide]
         cleaned = self._network(scans, large)
-        return _pages(finished(scans, marks, cleaned) if marks else cleaned, pages[0].ndim)
+        return [*_pages(finished(scans, marks, cleaned) if marks else cleaned, pages[0].ndim)]
 
     def _marks(self, scans: Tensor, large: bool) -> Seen | None:
         """Pages as cells; nothing for the article's network, which stays what it is."""
+        cell = self._even_cell(large)
+        return None if cell is None else seen(scans, cell)
+
+    def _even_cell(self, large: bool) -> int | None:
         if not isinstance(self._config, AutoencoderConfig):
             return None
         cell = self._config.cell(large)
-        return seen(scans, cell + cell % 2)
+        return cell + cell % 2
 
     @staticmethod
     def _wide(marks: Seen | None, large: bool) -> list[bool]:
         """Whether pages' writing is too wide for the cells that suit their size."""
-        if marks is None or (large and min(marks.light.shape[2:]) < _SMALLEST):
+        if marks is None or (large and min(marks.light.shape[2:]) < _FEWEST_CELLS):
             return []
         return wide_writing(marks)
 
-    def _apart(self, pages: Sequence[Pixels], wide: Sequence[bool], large: bool) -> list[Pixels]:
-        """Clean those with wide writing in larger cells, the others as they are seen."""
-        others = [page for page, is_wide in zip(pages, wide, strict=True) if not is_wide]
-        cleaned = iter(self._clean(others, large, whole=False) if others else [])
-        return [
-            self._in_larger_cells(page, large) if is_wide else next(cleaned)
-            for page, is_wide in zip(pages, wide, strict=True)
-        ]
-
     def _in_larger_cells(self, page: Pixels, large: bool) -> Pixels:
-        """Clean a page in twice as large cells; beyond the largest, half of it."""
-        if not large:
-            return self._clean([page], large=True, whole=True)[0]
-        half = halved(page)
-        return carried(page, half, self._clean([half], large=True, whole=True)[0])
+        """Clean a page with wide writing: as part of a large one, or else half of it, and so on.
+
+        Pictures are put back as those of a page of its size.
+        """
+        if large:
+            half = halved(page)
+            result = carried(page, half, self._cleaned(half))
+        else:
+            result = self._cleaned(page)
+        cell = self._even_cell(large)
+        assert cell is not None, "the article's network finds no writing wide"
+        return _pages(keep_insets(_tensor([page]), _tensor([result]), 2 * cell), page.ndim)[0]
+
+    def _cleaned(self, page: Pixels) -> Pixels:
+        """A page as if it were large."""
+        cleaned = self._clean([page], large=True, whole=True)[0]
+        return self._in_larger_cells(page, large=True) if cleaned is None else cleaned
 
 
 @torch.inference_mode()

@@ -14,15 +14,15 @@ from model.page import Pixels
 _WHITE = 0.99
 """Of white: what is lighter has no ink."""
 
-_ROWS = 256
-"""Rows of the half page that are carried at once: their changes take more memory than they do."""
+_SAMPLES = 1 << 18
+"""Of the half page that are carried at once, about: their changes take many times their memory."""
 
 
 def halved(page: Pixels) -> Pixels:
     """The mean of each square of 2 x 2 pixels of (H, W) or (H, W, 3): half as many a side, rounded up."""
     height, width = page.shape[:2]
     whole = cv2.copyMakeBorder(page, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    half = np.empty_like(page[::2, ::2])
+    half = np.empty_like(page[::2, ::2], order="C")
     cv2.resize(whole, (half.shape[1], half.shape[0]), dst=half, interpolation=cv2.INTER_AREA)
     return half
 
@@ -40,8 +40,9 @@ def carried(page: Pixels, half: Pixels, cleaned: Pixels) -> Pixels:
     """
     white = int(np.iinfo(page.dtype).max)
     result = np.empty_like(page)
-    for top in range(0, len(half), _ROWS):
-        rows = slice(2 * top, 2 * (top + _ROWS))
+    step = max(1, _SAMPLES // half[0].size)
+    for top in range(0, len(half), step):
+        rows = slice(2 * top, 2 * (top + step))
         before, after = (_doubled(part, top, page[rows].shape) for part in (half, cleaned))
         change = after - before
         changed = np.clip(np.rint(page[rows] + change), 0, white)
@@ -53,6 +54,6 @@ def carried(page: Pixels, half: Pixels, cleaned: Pixels) -> Pixels:
 def _doubled(half: Pixels, top: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The rows of half a page from `top` on, twice as large, cut to the shape of the page's rows."""
     first = max(0, top - 1)  # a pixel is made of those next to it
-    part = half[first : top + _ROWS + 1].astype(np.float32)
+    part = half[first : top + shape[0] // 2 + 2].astype(np.float32)
     large = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     return np.asarray(large[2 * (top - first) :][: shape[0], : shape[1]], np.float32)

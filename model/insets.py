@@ -3,8 +3,8 @@
 From inside a dark picture looks like a stain, as far as a network can tell that sees some hundred pixels
 around. The whole page shows where either ends: stains, folds and shadows have wobbly or soft edges, or reach
 the page's edge; a photograph, or a dark field with light writing, is a rectangle. Where it fades to white, or
-a stain touches it, a corner of it is left. Paper is no picture: a receipt on a scanner's white lid is a
-rectangle, too, but of one tone, and not a dark one.
+a stain touches it, a corner of it is left, and the black in it. Paper is no picture: a receipt on a scanner's
+white lid is a rectangle, too, but of one tone, and not a dark one.
 
 Edges are followed where writing has gone: in the closing of the page (`model.squares`) by a window
 that is wider than strokes.
@@ -23,8 +23,8 @@ Map = NDArray[np.float32]
 _PAPER = 0.9
 """Of the light of a page's paper: what is darker may be a picture."""
 
-_LEVEL = 95
-"""The percentile of a map's values that is its paper."""
+_LEVEL, _LEAST_LIGHT = 95, 0.01
+"""The percentile of a map's values that is its paper; how light that is at least."""
 
 _LEAST, _MOST = 16, 0.5
 """The shorter side of a picture in squares, about 1 cm, and the largest share of the page that one has."""
@@ -36,9 +36,13 @@ per cent of the edge the step may be less."""
 _VARIED, _DARK = 0.2, 0.5
 """How far apart a picture's 10th and 90th percentiles are, of the paper's light; or how dark its median."""
 
-_BENT, _GAP, _SKEW = 1.0, 4, 0.06
-"""A corner's sides: how far from straight and from each other they are at most, in squares, and the cosine of
-the angle between them."""
+_BLACK, _TENTH = 0.45, 10
+"""Of the paper's light: hardly any paper gets as dark, however old; and of what has but a corner so many per
+cent are darker: one leaf of a folded sheet may be tanned, up to a sharp corner of its own."""
+
+_BENT, _GAP, _UPRIGHT = 1.0, 4, 0.998
+"""A corner's sides: how far from straight and from each other they are at most, in squares; and the sine of
+the angle between them, at least."""
 
 _AROUND = np.ones((5, 5), np.uint8)
 """Squares: wider than strokes, and how far off an edge's light and dark sides are."""
@@ -79,15 +83,17 @@ def insets(light: Map) -> NDArray[np.bool_] | None:
         (h, w), true in pictures and on the squares around them; None where there is no picture.
     """
     light = np.asarray(cv2.morphologyEx(light, cv2.MORPH_CLOSE, _AROUND), np.float32)
-    level = float(np.percentile(light, _LEVEL))
+    level = max(float(np.percentile(light, _LEVEL)), _LEAST_LIGHT)
     dark = (light < _PAPER * level).astype(np.uint8)
     contours, _ = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    steps = cv2.dilate(light, _AROUND) - cv2.erode(light, _AROUND)
+    steps = (cv2.dilate(light, _AROUND) - cv2.erode(light, _AROUND)) / level
     found = np.zeros_like(dark)
     for contour in (np.asarray(contour, np.int32) for contour in contours):
         if _may_be(contour, light.shape):
             inside = np.asarray(cv2.drawContours(np.zeros_like(dark), [contour], -1, 1, -1), np.uint8)
-            if _is_picture(light[inside > 0] / level) and _is_cut_out(contour, steps / level):
+            tones = light[inside > 0] / level
+            framed = _is_picture(tones) and _is_framed(contour, steps)
+            if framed or (np.percentile(tones, _TENTH) <= _BLACK and _has_corner(contour, steps)):
                 found |= inside
     return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)) > 0) if found.any() else None
 
@@ -103,11 +109,11 @@ def _covered(contour: NDArray[np.int32]) -> float:
     return cv2.contourArea(contour) + len(contour) / 2 + 1  # outlines run through the middles of squares
 
 
-def _is_cut_out(contour: NDArray[np.int32], steps: Map) -> bool:
-    """Whether an outline is a rectangle's, upright or not, and sharp, or has a sharp corner of one."""
+def _is_framed(contour: NDArray[np.int32], steps: Map) -> bool:
+    """Whether an outline is a rectangle's, upright or not, and sharp all around."""
     _, sides, _ = cv2.minAreaRect(contour)
     rectangle = _covered(contour) >= _FILLED * (sides[0] + 1) * (sides[1] + 1)
-    return (rectangle and _is_sharp(contour[:, 0], steps)) or _has_corner(contour, steps)
+    return rectangle and _is_sharp(contour[:, 0], steps)
 
 
 def _is_sharp(line: NDArray[np.int32], steps: Map) -> bool:
@@ -117,7 +123,8 @@ def _is_sharp(line: NDArray[np.int32], steps: Map) -> bool:
 
 
 def _has_corner(contour: NDArray[np.int32], steps: Map) -> bool:
-    """Whether two long, straight and sharp pieces of an outline stand at right angles."""
+    """Whether two long, straight and sharp pieces of an outline turn inwards at right angles."""
+    inwards = np.sign(cv2.contourArea(contour, oriented=True))
     bends = np.asarray(cv2.approxPolyDP(contour, _BENT, True), np.float64)[:, 0]
     pieces = []
     for start, end in zip(bends, np.roll(bends, -1, 0), strict=True):
@@ -126,9 +133,14 @@ def _has_corner(contour: NDArray[np.int32], steps: Map) -> bool:
         if length >= _LEAST and _is_sharp(line, steps):
             pieces.append((start, end, (end - start) / length))
     return any(
-        np.hypot(*(one[1] - other[0])) <= _GAP and abs(one[2] @ other[2]) <= _SKEW
+        np.hypot(*(other[0] - one[1])) <= _GAP and inwards * _turn(one[2], other[2]) >= _UPRIGHT
         for one in pieces for other in pieces
     )  # fmt: skip
+
+
+def _turn(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """The sine of the angle from one direction to another."""
+    return float(one[0] * other[1] - one[1] * other[0])
 
 
 def _is_picture(tones: Map) -> bool:

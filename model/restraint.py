@@ -67,17 +67,17 @@ def restrained(marks: Seen, cleaned: Tensor) -> Tensor:
     became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
     unknown = 1 - _rising(became, CERTAIN)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
-    around = near(depth, _NEXT)
-    allowed = torch.maximum(depth, _RISE * (around - PALE * writing))
-    allowed = allowed * (1 - _dirt(depth, around, dark, writing)) + unknown
+    beside = near(depth, _NEXT)
+    allowed = torch.maximum(depth, _RISE * (beside - PALE * writing))
+    allowed = allowed * (1 - _dirt(depth, beside, dark, writing)) + unknown
     return _at_least(cleaned, result.paper * (1 - allowed), marks.cell)
 
 
-def _dirt(depth: Tensor, around: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
+def _dirt(depth: Tensor, beside: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
     """0..1: how surely marks are dirt, since the network took most of the pale marks around them."""
-    pale = ((_PALER * writing - around) / _SOFT + 0.5).clamp_(0, 1)
+    pale = ((_PALER * writing - beside) / _SOFT + 0.5).clamp_(0, 1)
     weight = depth * (depth > _GRAIN) * pale
-    went = weight * (1 - near(dark, _NEXT) / around.clamp(min=_GRAIN)).clamp_(0, 1)
+    went = weight * (1 - near(dark, _NEXT) / beside.clamp(min=_GRAIN)).clamp_(0, 1)
     sums = [_around(each) for each in (went, weight)]
     share = sums[0] / sums[1].clamp(min=_LEAST)
     size = depth.shape[2:]

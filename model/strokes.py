@@ -2,8 +2,11 @@
 
 A network sees so many cells around a pixel. Where strokes are many cells wide, as those of large handwriting
 on a fine scan are, it sees stains, and takes faint ink away; in larger cells it sees strokes. How wide they
-are says the page, not its resolution: closings (`model.squares`) by windows of growing size take marks in the
-order of their width (granulometry, Matheron 1975), and ink that a small window leaves is wide.
+are says the page, not its resolution: ink that a closing (`model.squares`) by a small window leaves is wide
+(granulometry, Matheron 1975). Black ink counts as narrow at any width: nothing takes it for a stain.
+
+What is ink depends on how dark the page's writing is, and again on how dark it is around: a title or a punch
+hole makes no grain of pale small print elsewhere.
 """
 
 from dataclasses import dataclass
@@ -25,11 +28,14 @@ _WIDE = 0.5
 training knew come out of larger cells better from about there on."""
 
 _REACH, _ALONE = 17, 0.08
-"""How far ink may be from wide ink, in cells, to be its thin strokes; and the share that may be farther, at
+"""Less than so many cells from wide ink other ink is its thin strokes; and the share that may be farther, at
 most: small print beside a large title is read in the cells that suit it."""
 
-_INK = 0.6
-"""Of the writing's darkness: of ink at least."""
+_INK, _GRAIN = 0.6, 0.15
+"""Of the writing's darkness: of ink at least; and how much darker than its paper it is, at least."""
+
+_BLOCK = 32
+"""Blocks of so many cells a side, 3 of them, are what lies around a place."""
 
 _POWER = 4
 _DARKEST = 0.1
@@ -82,20 +88,43 @@ def wide_writing(marks: Seen) -> list[bool]:
     Returns:
         N answers, each of its page alone; no for a page without ink.
     """
-    depth = marks.depth().amax(1, keepdim=True)
-    light, paper = (one.amin(1, keepdim=True) for one in (marks.light, marks.paper))
+    depth = _depth_of_marks(marks)
     weight = depth**_POWER
-    ink = depth > _INK * _sum(weight * depth) / (_sum(weight) + _LEAST)
+    writing = _sum(weight * depth) / (_sum(weight) + _LEAST)
+    answers = _mostly_wide(marks, depth > _INK * writing)
+    if bool(answers.any()):
+        writing = _around(weight * depth) / (_around(weight) + _LEAST)
+        answers &= _mostly_wide(marks, (depth > _INK * writing) & (depth > _GRAIN))
+    return answers.flatten().tolist()
+
+
+def _depth_of_marks(marks: Seen) -> Tensor:
+    """(N, 1, h, w), how dark marks are; 0 at the edges, where windows end, and on a black lid."""
+    depth, paper = marks.depth().amax(1, keepdim=True), marks.paper.mean(1, keepdim=True)
+    depth.mul_(paper > _sum(paper) / (2 * paper[0].numel()))
+    for edge in (depth[:, :, :_NARROW], depth[:, :, -_NARROW:], depth[..., :_NARROW], depth[..., -_NARROW:]):
+        edge.zero_()
+    return depth
+
+
+def _mostly_wide(marks: Seen, ink: Tensor) -> Tensor:
+    """(N, 1, 1, 1) bool: whether most of the ink (N, 1, h, w) is wide, and hardly any far from wide ink."""
     # By their means: the darkest pixels of cells would close the gaps between strokes.
-    narrow = 1 - light / closed(light, _NARROW).clamp_(min=_DARKEST)
-    wide, total = ink & (narrow < (1 - light / paper) / 2), _sum(ink)
-    mostly = _sum(wide) > _WIDE * total
-    if not bool(mostly.any()):
-        return [False] * len(depth)
+    light, paper = (one.mean(1, keepdim=True) for one in (marks.light, marks.paper))
+    wide = ink & (closed(light, _NARROW) * (light + paper) < 2 * light * paper)
     alone = ink & (near(wide.float(), _REACH) == 0)
-    return (mostly & (_sum(alone) < _ALONE * total)).flatten().tolist()
+    total = _sum(ink)
+    return (_sum(wide) > _WIDE * total) & (_sum(alone) < _ALONE * total)
+
+
+def _around(cells: Tensor) -> Tensor:
+    """The mean of each block of cells, and of the blocks around it, at each cell."""
+    height, width = cells.shape[2:]
+    whole = F.pad(cells, (0, -width % _BLOCK, 0, -height % _BLOCK))
+    blocks = F.avg_pool2d(F.avg_pool2d(whole, _BLOCK), 3, 1, 1, count_include_pad=False)
+    return blocks.repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)[:, :, :height, :width]
 
 
 def _sum(cells: Tensor) -> Tensor:
-    """(N, 1, 1, 1), over all of each page's cells."""
-    return cells.sum((1, 2, 3), keepdim=True)
+    """(N, 1, 1, 1) float64, over each page's cells: in float32 it would depend on who adds."""
+    return cells.sum((1, 2, 3), keepdim=True, dtype=torch.float64)

@@ -148,6 +148,14 @@ def test_wide_faint_writing_is_seen_in_larger_cells(pen: int) -> None:
     assert np.mean(found[cv2.dilate(ink.astype(np.uint8), np.ones((9, 9))) == 0] > 250) > 0.95
 
 
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.usefixtures("large")
+def test_a_picture_beside_wide_writing_stays_as_it_is() -> None:
+    page = np.vstack([written(16, ink=140), np.full((200, 480), 190, np.uint8)])
+    page[500:660, 60:420] = np.linspace(40, 150, 360).astype(np.uint8)
+    assert np.array_equal(Cleaner(SHIPPED, "cpu").clean([page])[0][502:658, 62:418], page[502:658, 62:418])
+
+
 @pytest.mark.usefixtures("large")
 def test_pages_with_wide_writing_are_as_they_are_alone(weights: Path) -> None:
     pages = [written(pen)[:, :, None].repeat(3, 2) for pen in (16, 4, 24, 5)]

@@ -36,8 +36,17 @@ def test_strips_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     half = halved(page)
     cleaned = 255 - half
     whole = carried(page, half, cleaned)
-    monkeypatch.setattr(halves, "_ROWS", 7)
-    assert np.array_equal(carried(page, half, cleaned), whole)
+    for samples in (1, 7 * half[0].size):
+        monkeypatch.setattr(halves, "_SAMPLES", samples)
+        assert np.array_equal(carried(page, half, cleaned), whole)
+
+
+def test_pages_may_be_turned_views() -> None:
+    page = some_page(41, 30, 3)
+    for view in (np.rot90(page), page.transpose(1, 0, 2), page[::-1, ::-2]):
+        half = halved(view)
+        assert np.array_equal(half, halved(view.copy()))
+        assert np.array_equal(carried(view, half, half), view)
 
 
 def test_paper_becomes_white_and_edges_stay_sharp() -> None:

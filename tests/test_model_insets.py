@@ -80,7 +80,7 @@ def test_so_is_a_dark_field_with_light_writing() -> None:
 
 def test_of_a_picture_that_fades_to_white_the_dark_part_stays() -> None:
     rows, columns = np.mgrid[:240, :220] / 240
-    page = with_tones(np.clip(0.3 + 0.6 * (rows + 0.9 - columns), 0, 1))
+    page = with_tones(np.clip(0.1 + 0.8 * (rows + 0.9 - columns), 0, 1))
     result = kept(page, np.full_like(page, 255))
     dark = np.zeros(page.shape, bool)
     dark[PICTURE] = page[PICTURE] < 180
@@ -125,10 +125,26 @@ def _soft() -> Page:
     return np.asarray(cv2.GaussianBlur(with_tones(picture()), (0, 0), 40), np.uint8)
 
 
+def _tanned() -> Page:
+    """A fold kept the light from half of it; the tan fades out over the other folds."""
+    page = text().astype(np.float64)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    tan = 1 - 0.5 * np.clip(np.minimum((WIDTH - 80 - columns) / 80, (HEIGHT - 80 - rows) / 80), 0, 1)
+    return np.where((rows >= 60) & (columns >= 60), page * tan, page).astype(np.uint8)
+
+
+def _covered_stain() -> Page:
+    page = _stain()
+    page[240:, 190:] = text()[240:, 190:]
+    return page
+
+
 CLEANED: dict[str, Callable[[], Page]] = {
     "text": text,
     "a round stain": _stain,
     "a stain with one straight edge": _cut_stain,
+    "a stain with another sheet's corner on it": _covered_stain,
+    "a folded sheet, tanned up to a corner": _tanned,
     "the shade of two folds that cross": lambda: with_tones(0.8, np.s_[200:-20, 200:-20]),
     "a shade without edges": _soft,
     "a shadow from the page's edge": lambda: with_tones(0.3, np.s_[:, 400:]),

@@ -60,6 +60,36 @@ def test_small_print_beside_a_title_is_seen_in_small_cells() -> None:
     assert wide(written(16))
 
 
+def fine_print(ink: int) -> Pixels:
+    """Lines of small letters, 2 pixels wide."""
+    page = np.full((SIDE, SIDE), 225, np.uint8)
+    for top in range(80, SIDE - 40, 20):
+        page[top : top + 2, 40:-40] = page[top : top + 10, 40:-40:6] = page[top : top + 10, 41:-40:6] = ink
+    return page
+
+
+def test_a_few_dark_wide_marks_make_no_grain_of_pale_print() -> None:
+    holes = fine_print(165)
+    for row in (SIDE // 4, 3 * SIDE // 4):
+        cv2.circle(holes, (18, row), 14, 25, -1)
+    title = fine_print(150)
+    title[10:70] = np.where(written(16, ink=20, paper=225)[70:130] < 120, 20, 225)
+    for page in (holes, title):
+        assert not wide(page) and not wide(page, 4)
+
+
+def test_grey_ink_on_yellow_paper_is_ink() -> None:
+    ink = written(24, ink=0, paper=255)[..., None] < 128
+    assert wide(np.where(ink, np.uint8([120, 120, 120]), np.uint8([200, 180, 120])))
+
+
+def test_a_black_border_is_no_ink() -> None:
+    for edge in (np.s_[:, :40], np.s_[:, -40:], np.s_[:40], np.s_[-40:], np.s_[:, -4:], np.s_[:, :4]):
+        page, blank = written(14, ink=150), np.full((SIDE, SIDE), 220, np.uint8)
+        page[edge] = blank[edge] = 0
+        assert wide(page) and not wide(blank)
+
+
 def test_a_page_without_writing_has_no_wide_one() -> None:
     grain = np.random.default_rng(1).normal(200, 6, (SIDE, SIDE)).astype(np.uint8)
     for page in (np.full((SIDE, SIDE), 255, np.uint8), np.zeros((40, 30, 3), np.uint8), grain):
