@@ -326,6 +326,7 @@ def test_everything_is_reached_without_a_mouse(desk: Desk) -> None:
     desk.page.locator("#list").focus()
     desk.press("?")
     assert desk.page.locator("#keys").is_visible() and "accept, and on to the next" in desk.text("#keys")
+    assert desk.page.evaluate("document.activeElement.textContent") == "Close"
     desk.press("Escape", "j")
     assert desk.page.locator("[aria-selected=true]").get_attribute("aria-posinset") == "2"
 
