@@ -9,6 +9,7 @@ size, and those with wide writing (`model.strokes`) in larger ones. The last wor
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class Cleaner:
             DeviceError: not even the smallest tile fits into the device's memory.
         """
         if large is not None:
-            return [cleaned for cleaned in self._clean(pages, large, whole=False) if cleaned is not None]
+            return cast("list[Pixels]", self._clean(pages, large, whole=False))  # parts aren't judged
         large = is_large(*pages[0].shape[:2])
         return [
             self._in_larger_cells(page, large) if cleaned is None else cleaned
