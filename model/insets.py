@@ -33,12 +33,10 @@ _FILLED, _SHARP, _SOFT_SHARE = 0.85, 0.1, 25
 """How much of the smallest rectangle around it a picture has; the step of light at its edge, and at how many
 per cent of the edge the step may be less."""
 
-_VARIED, _DARK = 0.2, 0.5
-"""How far apart a picture's 10th and 90th percentiles are, of the paper's light; or how dark its median."""
-
-_BLACK, _TENTH = 0.45, 10
-"""Of the paper's light: hardly any paper gets as dark, however old; and of what has but a corner so many per
-cent are darker: one leaf of a folded sheet may be tanned, up to a sharp corner of its own."""
+_VARIED, _DARK, _BLACK = 0.2, 0.5, 0.45
+"""Of the paper's light: how far apart a picture's 10th and 90th percentiles are, or how dark its median is;
+and, of what has but a corner, its 10th percentile. Hardly any paper gets as dark, however old, and one leaf
+of a folded sheet may be tanned, up to a sharp corner of its own."""
 
 _BENT, _GAP, _UPRIGHT = 1.0, 4, 0.998
 """A corner's sides: how far from straight and from each other they are at most, in squares; and the sine of
@@ -92,8 +90,9 @@ def insets(light: Map) -> NDArray[np.bool_] | None:
         if _may_be(contour, light.shape):
             inside = np.asarray(cv2.drawContours(np.zeros_like(dark), [contour], -1, 1, -1), np.uint8)
             tones = light[inside > 0] / level
-            framed = _is_picture(tones) and _is_framed(contour, steps)
-            if framed or (np.percentile(tones, _TENTH) <= _BLACK and _has_corner(contour, steps)):
+            low, middle, high = (float(tone) for tone in np.percentile(tones, (10, 50, 90)))
+            framed = (high - low >= _VARIED or middle <= _DARK) and _is_framed(contour, steps)
+            if framed or (low <= _BLACK and _has_corner(contour, steps)):
                 found |= inside
     return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)) > 0) if found.any() else None
 
@@ -141,9 +140,3 @@ def _has_corner(contour: NDArray[np.int32], steps: Map) -> bool:
 def _turn(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """The sine of the angle from one direction to another."""
     return float(one[0] * other[1] - one[1] * other[0])
-
-
-def _is_picture(tones: Map) -> bool:
-    """Whether something has the tones of a picture, as shares of the paper's light."""
-    low, middle, high = np.percentile(tones, (10, 50, 90))
-    return bool(high - low >= _VARIED or middle <= _DARK)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.strokes import Seen, near, seen
+from model.strokes import Seen, around, near, seen
 
 PALE = 0.55
 """Marks of less than this share of the writing's darkness are no writing."""
@@ -78,7 +78,7 @@ def _dirt(depth: Tensor, beside: Tensor, dark: Tensor, writing: Tensor) -> Tenso
     pale = ((_PALER * writing - beside) / _SOFT + 0.5).clamp_(0, 1)
     weight = depth * (depth > _GRAIN) * pale
     went = weight * (1 - near(dark, _NEXT) / beside.clamp(min=_GRAIN)).clamp_(0, 1)
-    sums = [_around(each) for each in (went, weight)]
+    sums = [around(each, _BLOCK, _BLOCKS) for each in (went, weight)]
     share = sums[0] / sums[1].clamp(min=_LEAST)
     size = depth.shape[2:]
     share = F.interpolate(share, scale_factor=float(_BLOCK), mode="bilinear")[..., : size[0], : size[1]]
@@ -88,13 +88,6 @@ def _dirt(depth: Tensor, beside: Tensor, dark: Tensor, writing: Tensor) -> Tenso
 def _rising(x: Tensor, bounds: tuple[float, float]) -> Tensor:
     """0 up to the first bound, 1 from the second on."""
     return ((x - bounds[0]) / (bounds[1] - bounds[0])).clamp_(0, 1)
-
-
-def _around(cells: Tensor) -> Tensor:
-    """The mean of each block of cells, and of the blocks around it."""
-    height, width = cells.shape[2:]
-    whole = F.pad(cells, (0, -width % _BLOCK, 0, -height % _BLOCK))
-    return F.avg_pool2d(F.avg_pool2d(whole, _BLOCK), _BLOCKS, 1, _BLOCKS // 2)
 
 
 def _at_least(cleaned: Tensor, light: Tensor, cell: int) -> Tensor:

@@ -78,6 +78,13 @@ def near(cells: Tensor, reach: int) -> Tensor:
     return widened(widened(cells, torch.maximum, reach, ahead=True), torch.maximum, reach, ahead=False)
 
 
+def around(cells: Tensor, block: int, blocks: int) -> Tensor:
+    """The means of (N, C, h, w) over blocks of so many cells a side, and so many blocks (odd) around each."""
+    height, width = cells.shape[2:]
+    whole = F.pad(cells, (0, -width % block, 0, -height % block))
+    return F.avg_pool2d(F.avg_pool2d(whole, block), blocks, 1, blocks // 2)
+
+
 @torch.inference_mode()
 def wide_writing(marks: Seen) -> list[bool]:
     """Whether the writing of pages is too wide for the cells that they are seen in.
@@ -90,11 +97,14 @@ def wide_writing(marks: Seen) -> list[bool]:
     """
     depth = _depth_of_marks(marks)
     weight = depth**_POWER
+    # By the cells' means: their darkest pixels would close the gaps between strokes.
+    light, paper = (one.mean(1, keepdim=True) for one in (marks.light, marks.paper))
+    broad = closed(light, _NARROW) * (light + paper) < 2 * light * paper
     writing = _sum(weight * depth) / (_sum(weight) + _LEAST)
-    answers = _mostly_wide(marks, depth > _INK * writing)
+    answers = _mostly_wide(depth > _INK * writing, broad)
     if bool(answers.any()):
-        writing = _around(weight * depth) / (_around(weight) + _LEAST)
-        answers &= _mostly_wide(marks, (depth > _INK * writing) & (depth > _GRAIN))
+        writing = _at_cells(around(weight * depth, _BLOCK, 3) / (around(weight, _BLOCK, 3) + _LEAST), depth)
+        answers &= _mostly_wide((depth > _INK * writing) & (depth > _GRAIN), broad)
     return answers.flatten().tolist()
 
 
@@ -107,21 +117,19 @@ def _depth_of_marks(marks: Seen) -> Tensor:
     return depth
 
 
-def _mostly_wide(marks: Seen, ink: Tensor) -> Tensor:
+def _mostly_wide(ink: Tensor, broad: Tensor) -> Tensor:
     """(N, 1, 1, 1) bool: whether most of the ink (N, 1, h, w) is wide, and hardly any far from wide ink."""
-    # By their means: the darkest pixels of cells would close the gaps between strokes.
-    light, paper = (one.mean(1, keepdim=True) for one in (marks.light, marks.paper))
-    wide = ink & (closed(light, _NARROW) * (light + paper) < 2 * light * paper)
+    wide, total = ink & broad, _sum(ink)
+    mostly = _sum(wide) > _WIDE * total
+    if not bool(mostly.any()):  # as on most pages, and the rest takes most of the time
+        return mostly
     alone = ink & (near(wide.float(), _REACH) == 0)
-    total = _sum(ink)
-    return (_sum(wide) > _WIDE * total) & (_sum(alone) < _ALONE * total)
+    return mostly & (_sum(alone) < _ALONE * total)
 
 
-def _around(cells: Tensor) -> Tensor:
-    """The mean of each block of cells, and of the blocks around it, at each cell."""
+def _at_cells(blocks: Tensor, cells: Tensor) -> Tensor:
+    """What is so of blocks, at each of their cells."""
     height, width = cells.shape[2:]
-    whole = F.pad(cells, (0, -width % _BLOCK, 0, -height % _BLOCK))
-    blocks = F.avg_pool2d(F.avg_pool2d(whole, _BLOCK), 3, 1, 1, count_include_pad=False)
     return blocks.repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)[:, :, :height, :width]
 
 

@@ -36,9 +36,10 @@ _COLUMNS: Mapping[str, Sequence[Column]] = {
         mean("the guard, s/page", "guard_s", "{:.3f}"),
     ),
 }
+_F_BY_GROUP = (("f_measure", lambda group: mean(f"F, {group}", "f_measure", "{:.1f}", group)),)
 _BY_GROUP: Mapping[str, Sequence[tuple[str, Callable[[str], Column]]]] = {
-    "dibco": (("f_measure", lambda group: mean(f"F, {group}", "f_measure", "{:.1f}", group)),),
-    "scales": (("f_measure", lambda group: mean(f"F, {group}", "f_measure", "{:.1f}", group)),),
+    "dibco": _F_BY_GROUP,
+    "scales": _F_BY_GROUP,
     "pages": (("cer", lambda group: rate(f"CER, {group}", "cer", group)),),
     "real": (
         ("cer", lambda group: rate(f"CER, {group}", "cer", group)),
