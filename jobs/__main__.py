@@ -10,7 +10,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a cluster's Python is not known 
     sys.exit(2)
 
 try:
-    from jobs.cli import main
+    from jobs.cli.main import main
 except ModuleNotFoundError as error:
     sys.stderr.write(
         f"pumice: {sys.executable} has no module {error.name}: install there what infra/Dockerfile does.\n"

@@ -4,28 +4,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from jobs import submit as clusters
-from jobs.apply import Applied, outcome, record
 from jobs.config import CleanOptions
-from jobs.decisions import read_decisions
+from jobs.driver.run import Job, RunSummary, Silent, Watcher, run
+from jobs.driver.worker import read_weights
 from jobs.errors import InputError
-from jobs.findings import Findings, findings
-from jobs.gc import Collected, gc
-from jobs.html_report import HtmlReport, write_html
-from jobs.ledger import Ledger
-from jobs.places import open_store
-from jobs.plan import Plan
-from jobs.ray_jobs import JobsApi
-from jobs.review import read_reviews
-from jobs.run import Job, RunSummary, Silent, Watcher, run
-from jobs.runs import RunRecord, last_runs
-from jobs.status import Status, status
-from jobs.store import Store
-from jobs.submit import Listed, Submitted
-from jobs.verify import Verification, verify
-from jobs.work import Work
-from jobs.worker import read_weights
-from model.weights import WeightsError, fingerprint, load_weights
+from jobs.ledger.ledger import Ledger
+from jobs.ledger.plan import Plan
+from jobs.ledger.reviews import read_reviews
+from jobs.ledger.runs import RunRecord, last_runs
+from jobs.remote import submit as clusters
+from jobs.remote.ray_api import JobsApi
+from jobs.remote.submit import Listed, Submitted
+from jobs.remote.work import Work
+from jobs.report.findings import Findings, findings
+from jobs.review.apply import Applied, outcome, record
+from jobs.review.decisions import read_decisions
+from jobs.review.page import HtmlReport, write_html
+from jobs.stores.base import Store
+from jobs.stores.open import open_store
+from jobs.upkeep.gc import Collected, gc
+from jobs.upkeep.status import Status, status
+from jobs.upkeep.verify import Verification, verify
+from model.network.weights import WeightsError, fingerprint, load_weights
 
 __all__ = [
     "Applied",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from jobs.errors import InputError
-from model.cleaner import TILE
-from model.weights import SHIPPED
+from model.cleaning.cleaner import TILE
+from model.network.weights import SHIPPED
 
 OUTPUT_VERSION = 10
 """Raised whenever new code, or another guard, gives other bytes for the same page and weights."""

@@ -1,4 +1,4 @@
-"""Image files as pages, for training and scoring; `jobs.codecs` is what cleans real archives."""
+"""Image files as pages, for training and scoring; `jobs.codecs.codec` is what cleans real archives."""
 
 import struct
 from pathlib import Path

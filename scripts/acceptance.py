@@ -1,4 +1,4 @@
-"""`scripts/acceptance --data DIR`: one source tree of real scans, cleaned in all ways, and counted.
+"""`scripts/run acceptance --data DIR`: one source tree of real scans, cleaned in all ways, and counted.
 
 The tree: office-scans (multi-page G4 TIFFs) in three tars and a zip, old-books as loose JPEGs with their XML,
 noisyoffice/noisy as a tar.gz, every fifth file of hostile as a zip. It is cleaned folder to folder and S3 to
@@ -23,8 +23,8 @@ from pathlib import Path
 import pyarrow.dataset as ds
 from PIL import Image, UnidentifiedImageError
 
-from jobs.places import open_store
-from jobs.store import LEDGER, Store
+from jobs.stores.base import LEDGER, Store
+from jobs.stores.open import open_store
 from tests.processes import descendants, wait_for_end
 from tests.s3_server import BUCKET, serve_s3
 from tests.samples import digests

@@ -1,7 +1,7 @@
-"""`scripts/mix`: the mean of weights that were trained from the same ones (Wortsman et al. 2022).
+"""`scripts/run mix`: the mean of weights that were trained from the same ones (Wortsman et al. 2022).
 
-  scripts/mix A.safetensors=0.7 B.safetensors=0.3 --out C.safetensors
-  scripts/mix A.safetensors B.safetensors --out C.safetensors         in equal shares
+  scripts/run mix A.safetensors=0.7 B.safetensors=0.3 --out C.safetensors
+  scripts/run mix A.safetensors B.safetensors --out C.safetensors         in equal shares
 
 arXiv:2203.05482. Of a cleaner's or of a guard's; where weights have cards, the mean gets one that names them.
 """
@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.guard import GuardNetwork, load_guard, save_guard
-from model.networks import Network
-from model.weights import (
+from model.guard.network import GuardNetwork, load_guard, save_guard
+from model.network.registry import Network
+from model.network.weights import (
     WeightsError,
     card_path,
     fingerprint,
@@ -80,7 +80,7 @@ def _card(parts: Sequence[Part], out: Path) -> dict[str, Any]:
     return {
         **{key: cards[0][key] for key in ("architecture", "network", "parameters")},
         "sha256": fingerprint(out),
-        "command": f"scripts/mix {named} --out {out.name}",
+        "command": f"scripts/run mix {named} --out {out.name}",
         "mean": [{"share": part.share, **card} for part, card in zip(parts, cards, strict=True)],
     }
 

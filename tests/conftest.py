@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.places import open_store
-from jobs.store import Store
+from jobs.stores.base import Store
+from jobs.stores.open import open_store
 from tests.s3_server import BUCKET, NoServer, S3Server, serve_s3
 
 # A shell's `pytest &` ignores SIGINT, which commands that tests start would inherit: no Ctrl-C reaches them.

@@ -13,16 +13,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.codec_pixels import Pixels
+from jobs.codecs.pixels import Pixels
 from jobs.config import CleanOptions
-from jobs.places import open_store
-from jobs.plan import find_shards
-from jobs.records import rows_key
-from jobs.report import TABLE_SCHEMA
-from jobs.runs import logged
-from jobs.shard import clean_shard
-from jobs.store import Store
-from model.fidelity import Fidelity
+from jobs.ledger.plan import find_shards
+from jobs.ledger.records import rows_key
+from jobs.ledger.runs import logged
+from jobs.report.schema import TABLE_SCHEMA
+from jobs.shard.attempt import clean_shard
+from jobs.stores.base import Store
+from jobs.stores.open import open_store
+from model.guard.guard import Fidelity
 from tests.samples import RECIPE, encoded, fill, task_of, workshop
 
 RUN = "20260102T000000Z-0"

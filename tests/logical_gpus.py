@@ -13,10 +13,11 @@ from pathlib import Path
 
 import ray
 
-from jobs import cli, feed, fleet
-from jobs.outcome import Outcome
-from jobs.plan import Task
-from jobs.worker import Worker, WorkerSpec
+from jobs.cli import main as cli
+from jobs.driver import feed, fleet
+from jobs.driver.outcome import Outcome
+from jobs.driver.worker import Worker, WorkerSpec
+from jobs.ledger.plan import Task
 
 WAIT_S = 600.0
 GO, DRAINING, START_S = "go", "draining", "start_s"

@@ -14,8 +14,8 @@ from unittest.mock import patch
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobs import s3_client
-from jobs.s3_client import client
+from jobs.stores import s3_client
+from jobs.stores.s3_client import client
 
 BUCKET = "pumice-tests"
 KEY, SECRET = "tester", "tester-secret"

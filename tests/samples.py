@@ -17,19 +17,19 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from jobs.archive import ArchiveKind
-from jobs.codec_pixels import Pixels, as_kept
-from jobs.codecs import Page
+from jobs.archives.open import ArchiveKind
+from jobs.codecs.codec import Page
+from jobs.codecs.pixels import Pixels, as_kept
 from jobs.config import Limits, Recipe
-from jobs.inspector import Scan, Verdict
-from jobs.pipeline import Bench
-from jobs.plan import Shard, Task, find_shards
-from jobs.records import rows_key
-from jobs.report import Row
-from jobs.shard import Workshop
-from jobs.store import Store
-from model.condition import at_scale, condition
-from model.fidelity import Fidelity
+from jobs.ledger.plan import Shard, Task, find_shards
+from jobs.ledger.records import rows_key
+from jobs.report.schema import Row
+from jobs.shard.attempt import Workshop
+from jobs.shard.inspector import Scan, Verdict
+from jobs.shard.pipeline import Bench
+from jobs.stores.base import Store
+from model.guard.guard import Fidelity
+from model.judging.condition import at_scale, condition
 
 RECIPE = Recipe("weights")
 

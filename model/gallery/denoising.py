@@ -15,17 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.autoencoder import AutoencoderConfig
 from model.gallery.garments import Images, salt_and_pepper
 from model.gallery.lessons import Examples, Light, Recipe, Shuffled, System, as_images, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown, spread
-from model.learner import TrainConfig
-from model.measures import psnr
-from model.networks import for_pages
-from model.samples import Batch
-from model.train import train
-from model.weights import load_weights
+from model.network.autoencoder import AutoencoderConfig
+from model.network.registry import for_pages
+from model.network.weights import load_weights
+from model.scoring.measures import psnr
+from model.training.cleaner_learner import TrainConfig
+from model.training.cleaner_samples import Batch
+from model.training.cleaner_train import train
 
 EPOCHS, BATCH, PATIENCE = 20, 2048, 10
 _CLEANER = AutoencoderConfig((2,), (48, 96), (2, 1))

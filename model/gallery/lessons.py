@@ -21,8 +21,8 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from model.device import fast_training
 from model.gallery.garments import Images
-from model.training import Settings, Training
-from model.weights import save_module
+from model.network.weights import save_module
+from model.training.state import Settings, Training
 
 Light = NDArray[np.float32]
 """(N, H, W), 0 black to 1 white."""

@@ -2,7 +2,8 @@
 
 The cleaner was trained on such papers, too, and was no better for it: model/README.md says how it was tried.
 
-Papers come from pairs, taken apart (`model.papers`). A patch of 256 pixels a side is learnt at a quarter of
+Papers come from pairs, taken apart (`model.drawing.real_paper`). A patch of 256 pixels a side is learnt at
+a quarter of
 its size, which keeps shades, folds and stains; the grain that this loses is measured, and given back to what
 is drawn. The likelihood is a normal one whose variance is the best there is for each batch (Rybkin et al.
 2021, arXiv:2006.13202): nobody has to weigh the KL term.
@@ -18,6 +19,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
+from model.drawing.real_paper import take_apart
+from model.drawing.textures import Plane, grain
 from model.gallery.garments import Images, fingerprint
 from model.gallery.latent import nearest
 from model.gallery.lessons import Examples, Recipe, System, as_images, as_light
@@ -26,8 +29,6 @@ from model.gallery.studio import Exhibit, Picture, Studio, shown
 from model.gallery.variational import kl_divergence, reparameterised
 from model.images import DataFault
 from model.page import Page, as_grey, crop
-from model.paper import Plane, grain
-from model.papers import take_apart
 
 PATCH, SIDE, LATENTS = 256, 64, 32
 STEPS, BATCH = 2000, 64

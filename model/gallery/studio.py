@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 import torch
 from PIL import Image
 
+from model.drawing.real_paper import Pair
 from model.gallery.garments import Garments, Images, fingerprint
 from model.gallery.lessons import Examples, Lesson, Light, Recipe, Shuffled, Spoil, System, examples, glorot
-from model.loop import Batches, Progress, Rhythm, learn
-from model.papers import Pair
-from model.weights import load_module
+from model.network.weights import load_module
+from model.training.loop import Batches, Progress, Rhythm, learn
 
 SystemT = TypeVar("SystemT", bound=System)
 
@@ -123,7 +123,7 @@ class Studio:
             The network with its best weights, in evaluation mode on the CPU.
 
         Raises:
-            TrainingFault: see `model.loop.learn`.
+            TrainingFault: see `model.training.loop.learn`.
         """
         recipe = replace(recipe, steps=self.steps(recipe.steps))
         torch.manual_seed(recipe.seed)

@@ -15,20 +15,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.baseline import ArticleNetwork
+from model.drawing.real_paper import Pair
 from model.gallery.garments import fingerprint
 from model.gallery.lessons import Examples, Recipe, System, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio
 from model.images import DataFault
-from model.learner import TrainConfig
-from model.measures import rmse
-from model.networks import CleanPages, Network, for_pages
+from model.network.article import ArticleNetwork
+from model.network.registry import CleanPages, Network, for_pages
+from model.network.weights import SHIPPED, load_weights
 from model.page import Page, as_grey, crop
-from model.papers import Pair
-from model.samples import Patches
-from model.train import train, validation_error
-from model.weights import SHIPPED, load_weights
+from model.scoring.measures import rmse
+from model.training.cleaner_learner import TrainConfig
+from model.training.cleaner_samples import Patches
+from model.training.cleaner_train import train, validation_error
 
 BATCH, SIDE, PATIENCE = 16, 128, 5
 EPOCHS = 200

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from jobs.store import Store
+from jobs.stores.base import Store
 
 CHANGES = frozenset(
     {"create", "put", "delete", "stage", "publish", "discard", "discard_attempt", "write", "finish", "abort"}

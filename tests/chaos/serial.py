@@ -6,17 +6,17 @@ So that a test can break it at any step of the protocol, in seconds and as often
 from collections.abc import Callable
 from unittest.mock import patch
 
-from jobs import compactor
-from jobs import run as runs
 from jobs.config import CleanOptions
-from jobs.dispatch import Dispatch
-from jobs.meter import Progress
-from jobs.outcome import Outcome
-from jobs.plan import Plan
-from jobs.run import Job, RunSummary, Silent
-from jobs.shard import clean_shard
-from jobs.store import Store
-from jobs.worker import _outcome_of
+from jobs.driver import compactor
+from jobs.driver import run as runs
+from jobs.driver.dispatch import Dispatch
+from jobs.driver.outcome import Outcome
+from jobs.driver.run import Job, RunSummary, Silent
+from jobs.driver.worker import _outcome_of
+from jobs.ledger.plan import Plan
+from jobs.shard.attempt import clean_shard
+from jobs.shard.meter import Progress
+from jobs.stores.base import Store
 from tests.samples import RECIPE, workshop
 
 

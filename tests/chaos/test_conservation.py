@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
-from jobs import api, lease
-from jobs.archive import ArchiveKind, kind_of
+from jobs import api
+from jobs.archives.open import ArchiveKind, kind_of
 from jobs.errors import DestinationFull, PumiceError, StoreError
-from jobs.ledger import Ledger
-from jobs.store_local import LocalStore
+from jobs.ledger import lease
+from jobs.ledger.ledger import Ledger
+from jobs.stores.local import LocalStore
 from tests.chaos.breaking import Breaking, Countdown
 from tests.chaos.serial import run_serially
 from tests.samples import Item, archive, digests, fill, members, png, tiff

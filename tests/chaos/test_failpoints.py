@@ -8,12 +8,13 @@ from unittest.mock import patch
 
 import pytest
 
-from jobs import api, lease
-from jobs import run as runs
-from jobs.guests import begin
-from jobs.ledger import Ledger
-from jobs.runs import last_runs
-from jobs.store_local import LocalStore
+from jobs import api
+from jobs.driver import run as runs
+from jobs.ledger import lease
+from jobs.ledger.guests import begin
+from jobs.ledger.ledger import Ledger
+from jobs.ledger.runs import last_runs
+from jobs.stores.local import LocalStore
 from tests.chaos.breaking import freeze_at, in_child, kill_at, outcome_of
 from tests.chaos.reader import watching
 from tests.chaos.serial import run_serially
@@ -23,7 +24,7 @@ PAGES = [Item(f"{n}.png", png(n)) for n in range(2)]
 FILES = {"box.tar": archive("tar", PAGES), "loose/a.png": png(3), "loose/b.tif": tiff([4, 5])}
 NEWER = {"box.tar": archive("tar", [*PAGES, Item("new.png", png(9))])}
 STRIDE = int(os.environ.get("PUMICE_CHAOS_STRIDE", "3"))
-"""Every so many moments are tried; scripts/chaos tries all."""
+"""Every so many moments are tried; scripts/run chaos tries all."""
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobs import api
-from jobs.ledger import Ledger
-from jobs.store_local import LocalStore
+from jobs.ledger.ledger import Ledger
+from jobs.stores.local import LocalStore
 from tests.chaos.breaking import Act, Breaking, freeze_at, in_child, outcome_of
 from tests.chaos.serial import run_serially
 from tests.samples import Item, archive, digests, fill, png

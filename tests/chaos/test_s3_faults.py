@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs import api, s3_client
+from jobs import api
+from jobs.driver.run import RunSummary
 from jobs.errors import InputError, StoreError
-from jobs.gc import gc
-from jobs.ledger import Ledger
-from jobs.run import RunSummary
-from jobs.store import Store
-from jobs.store_s3 import S3Store
+from jobs.ledger.ledger import Ledger
+from jobs.stores import s3_client
+from jobs.stores.base import Store
+from jobs.stores.s3 import S3Store
+from jobs.upkeep.gc import gc
 from tests.chaos.breaking import in_child, outcome_of
 from tests.chaos.proxy import FAULTS, FaultyProxy
 from tests.chaos.serial import run_serially

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import api, lease
+from jobs import api
+from jobs.driver.outcome import Fatal
 from jobs.errors import LeaseHeld, PumiceError
-from jobs.lease import acquire
-from jobs.ledger import Ledger
-from jobs.outcome import Fatal
-from jobs.store import Store
-from jobs.store_local import LocalStore
+from jobs.ledger import lease
+from jobs.ledger.lease import acquire
+from jobs.ledger.ledger import Ledger
+from jobs.stores.base import Store
+from jobs.stores.local import LocalStore
 from tests.chaos.breaking import Breaking, Countdown, in_child, outcome_of
 from tests.chaos.serial import run_serially
 from tests.samples import Item, archive, digests, fill, png

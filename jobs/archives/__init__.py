@@ -1,0 +1,1 @@
+"""Archives: the members of tars and zips, read in order and written in order."""

@@ -1,0 +1,1 @@
+"""The command line: commands parse, call `jobs.api` and print."""

@@ -1,0 +1,112 @@
+"""The command line: it parses, calls `jobs.api`, prints, and turns errors into one sentence and a code."""
+
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from jobs import api, logs
+from jobs.cli.evaluate import evaluate_command
+from jobs.cli.gallery import gallery_command
+from jobs.cli.options import Join, Place, takes_options
+from jobs.cli.print_run import print_plan, print_summary
+from jobs.cli.progress import ProgressBar
+from jobs.cli.review import review_app
+from jobs.cli.submit import jobs_command, submit_command
+from jobs.cli.train import train_command
+from jobs.cli.upkeep import gc_command, report_command, resume_command, status_command, verify_command
+from jobs.config import CleanOptions
+from jobs.errors import InputError, Interrupted, PumiceError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+app = typer.Typer(
+    help="Pumice cleans scan archives: DST becomes the cleaned mirror of SRC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+@takes_options
+def clean(
+    src: Place,
+    dst: Place,
+    options: CleanOptions,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else Ray runs here.")] = None,
+    join: Join = False,
+) -> None:
+    """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
+    if address is not None:
+        options = replace(options, address=address)
+    if plan:
+        print_plan(out, api.plan(src, dst, options))
+        return
+    with ProgressBar(err) as bar:
+        summary = api.clean(src, dst, options, bar, join=join)
+    print_summary(out, summary, dst)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path("pumice-demo"),
+) -> None:
+    """Make a small damaged archive, clean it, and show where to look."""
+    from jobs.cli.demo import make_archive, make_contact_sheet  # noqa: PLC0415 - drawing pages is of no use elsewhere
+
+    source, destination, sheet = folder / "damaged", folder / "cleaned", folder / "before-after.png"
+    out.print("Drawing and damaging a small archive ...")
+    make_archive(source)
+    with ProgressBar(err) as bar:
+        summary = api.clean(str(source), str(destination), CleanOptions(), bar)
+    print_summary(out, summary, str(destination))
+    make_contact_sheet(source, destination, sheet)
+    out.print(f"\nCleaned pages  {destination}")
+    out.print(f"Report         {destination / '_pumice' / 'reports'}  (Parquet, one row a page)")
+    out.print(f"Before/after   {sheet}")
+    out.print("One page is broken on purpose: it was copied as it is, and its row says why.")
+
+
+app.command("submit")(submit_command)
+app.command("jobs")(jobs_command)
+app.command("resume")(resume_command)
+app.command("status")(status_command)
+app.command("report")(report_command)
+app.command("verify")(verify_command)
+app.add_typer(review_app, name="review")
+app.command("gc")(gc_command)
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
+app.command("gallery")(gallery_command)
+
+
+def main() -> NoReturn:
+    """Run the command line; exits with the codes that ARCHITECTURE.md lists."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        logs.configure(err)
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort, Interrupted):
+        logs.tell(err, "Interrupted: the same command goes on where this run stopped.")
+        code = Interrupted.exit_code
+    except TyperException as error:
+        logs.tell(err, f"pumice: {error.format_message()} See pumice --help.")
+        code = InputError.exit_code
+    except PumiceError as error:
+        logs.tell(err, f"pumice: {error}")
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise Interrupted("SIGTERM")

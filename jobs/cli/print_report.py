@@ -1,0 +1,64 @@
+"""The report's findings on the terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from jobs.report.findings import SHOWN, Findings, PageFigure, Spread
+from jobs.review.page import HtmlReport
+
+
+def print_findings(out: Console, found: Findings) -> None:
+    """Totals first, then how the pages were and are, then single pages."""
+    counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in found.statuses.items())
+    out.print(f"{found.pages:,} pages in {found.shards:,} shards{': ' if counts else '.'}{counts}")
+    for code, count in found.errors.items():
+        out.print(f"  {code}: {count:,}", markup=False)
+    if found.spreads:
+        out.print(_spreads(found))
+    _print_pages(out, f"{found.flagged:,} pages to look at", found.to_review, found.flagged)
+    _print_pages(out, "Most dirt left", found.worst, len(found.worst))
+    for shard, why in list(found.unread.items())[:SHOWN]:
+        out.print(f"Not counted: {shard}: {why}.", markup=False)
+    if len(found.unread) > SHOWN:
+        out.print(f"Not counted: {len(found.unread) - SHOWN:,} more.")
+
+
+def print_html(out: Console, written: HtmlReport) -> None:
+    """Say what to open, and what is missing there."""
+    drawn = f", {written.sample:,} drawn at random" if written.sample else ""
+    out.print(
+        f"{written.pages:,} pages, {written.flagged:,} to look at{drawn}, {written.pictured:,} with pictures."
+    )
+    for remark in written.remarks:
+        out.print(remark, markup=False)
+    out.print(f"Open {written.index}", markup=False)
+
+
+def _spreads(found: Findings) -> Table:
+    table = Table("", "before", "after", title="Median, and what a tenth of the pages lies below and above")
+    for name, (before, after) in found.spreads.items():
+        table.add_row(name.replace("_", " "), _words(before), _words(after))
+    return table
+
+
+def _words(spread: Spread) -> str:
+    return f"{spread.median:.3f}  ({spread.low:.3f} to {spread.high:.3f})"
+
+
+def _print_pages(out: Console, title: str, pages: Iterable[PageFigure], count: int) -> None:
+    if not count:
+        return
+    # On a narrow terminal a name goes on in the next line: one that is cut names nothing.
+    names = (Column(name, overflow="fold") for name in ("shard", "page"))
+    table = Table(*names, "dirt before", "after", "ink lost", "added", "why", title=title)
+    for page in pages:
+        member = f"{page.member} [{page.page_index}]" if page.page_index else page.member
+        table.add_row(
+            # Names come from archives: no markup of theirs counts.
+            Text(page.shard), Text(member), f"{page.dirt_before:.3f}", f"{page.dirt_after:.3f}",
+            f"{page.ink_lost:.2f}", f"{page.ink_added:.2f}", Text(", ".join(page.reasons)),
+        )  # fmt: skip
+    out.print(table)

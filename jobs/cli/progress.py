@@ -1,0 +1,82 @@
+"""What a person sees while a run goes on: a bar on a terminal, a line now and then in a log."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from jobs.cli.print_run import megabytes
+from jobs.ledger.plan import Plan
+from jobs.shard.meter import Progress as Totals
+
+LOG_EVERY_S = 15.0
+
+
+class ProgressBar:
+    """Shows pages, pages/s, megapixels/s and the time left; a context manager and a `jobs.api.Watcher`.
+
+    The bar's length is the bytes of source to read: they are known beforehand, pages are not.
+    """
+
+    def __init__(self, console: Console) -> None:
+        """Show nothing before there is something to do."""
+        self._console = console
+        self._bar = Progress(
+            TextColumn("cleaning"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f}%"),
+            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._size = 0
+        self._begun = self._logged = time.monotonic()
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:  # one that was never begun would end in an empty line
+            self._bar.stop()
+
+    def planned(self, plan: Plan) -> None:
+        """Say what there is to do."""
+        if not plan.todo:
+            return
+        self._console.print(
+            f"{len(plan.todo)} shards to clean ({megabytes(plan.size)}), {plan.done} done before"
+        )
+        self._size = plan.size
+        self._begun = time.monotonic()
+        if self._console.is_terminal:
+            self._task = self._bar.add_task("clean", total=max(1, plan.size), facts="starting")
+            self._bar.start()
+
+    def progressed(self, progress: Totals) -> None:
+        """Move the bar, or write a line if it is time to."""
+        seconds = max(1e-3, time.monotonic() - self._begun)
+        facts = (
+            f"{progress.pages:,} pages  {progress.pages / seconds:.1f} pages/s  "
+            f"{progress.pixels / seconds / 1e6:.1f} MPixel/s"
+        )
+        if self._task is not None:
+            self._bar.update(self._task, completed=min(progress.bytes_read, self._size), facts=facts)
+        elif time.monotonic() - self._logged > LOG_EVERY_S:
+            self._logged = time.monotonic()
+            self._console.print(f"{min(1.0, progress.bytes_read / max(1, self._size)):.0%}  {facts}")
+
+
+@contextmanager
+def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for things done one after another; gives what is to be told how many are, of how many."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -1,0 +1,59 @@
+"""`pumice review`: what people decided about pages."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jobs import api
+from jobs.cli.print_run import print_summary
+from jobs.cli.progress import ProgressBar
+from jobs.review.apply import Applied
+from jobs.review.sampling import CONFIDENCE, SampleFinding
+
+SHOWN = 20
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+review_app = typer.Typer(help="What people decided about pages.", no_args_is_help=True)
+
+
+@review_app.command("apply")
+def apply_command(
+    decisions: Annotated[Path, typer.Argument(help="What the report's page saved, or CSV with its columns.")],
+    destination: Annotated[
+        str | None, typer.Option(help="Where the pages are; as the file says if not given.")
+    ] = None,
+) -> None:
+    """Record decisions: originals of rejected pages come back, accepted pages need no review any more."""
+    with ProgressBar(err) as bar:
+        applied = api.apply_decisions(decisions, destination, bar)
+    print_applied(out, applied)
+    print_summary(out, applied.run, applied.destination)
+    raise typer.Exit(applied.exit_code)
+
+
+def print_applied(to: Console, applied: Applied) -> None:
+    """Say what is on record, what was skipped and what the sample says."""
+    to.print(f"{applied.accepted:,} pages accepted, {applied.rejected:,} rejected.")
+    for one in applied.skipped[:SHOWN]:
+        page = f" page {one.page_index + 1}" if one.page_index else ""
+        to.print(f"Skipped: {one.shard}: {one.member}{page} {one.why}.", markup=False)
+    if len(applied.skipped) > SHOWN:
+        to.print(f"Skipped: {len(applied.skipped) - SHOWN:,} more.")
+    if applied.sample:
+        to.print(_bound(applied.sample))
+
+
+def _bound(found: SampleFinding) -> str:
+    of_drawn = f" of {found.size:,}" if found.size and found.size != found.decided else ""
+    pages = ""
+    if found.population is not None:
+        pages = f", {math.floor(found.at_most * found.population):,} of {found.population:,} pages"
+    return (
+        f"Sample: {found.decided:,}{of_drawn} drawn pages decided, {found.rejected:,} rejected. With "
+        f"{CONFIDENCE:.0%} confidence at most {found.at_most:.2%} of the pages that nothing flagged are "
+        f"faulty{pages}."
+    )

@@ -1,0 +1,94 @@
+"""The commands that look after a destination's ledger."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jobs import api
+from jobs.cli.print_report import print_findings, print_html
+from jobs.cli.print_run import print_summary
+from jobs.cli.print_upkeep import print_collected, print_status, print_verification
+from jobs.cli.progress import ProgressBar, counting
+from jobs.errors import InputError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Destination = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that was cleaned into.")]
+
+
+def resume_command(
+    dst: Destination,
+    retry_quarantined: Annotated[
+        bool, typer.Option("--retry-quarantined", help="Try shards again that were set aside.")
+    ] = False,
+) -> None:
+    """Go on where the last run stopped, with its source, weights and options."""
+    with ProgressBar(err) as bar:
+        summary = api.resume(dst, bar, retry_quarantined=retry_quarantined)
+    print_summary(out, summary, dst)
+    raise typer.Exit(summary.exit_code)
+
+
+def status_command(dst: Destination) -> None:
+    """Say what is done, left, set aside and in work, and how the last runs ended."""
+    print_status(out, api.status(dst))
+
+
+def report_command(
+    dst: Destination,
+    since: Annotated[
+        str | None, typer.Option(help="Only what runs of this day (UTC) or later did: 2026-11-30.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="For people, or for programs.")] = Format.TEXT,  # noqa: A002
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page for reviewers into this folder: open its index.html.")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Unflagged pages to draw at random for the reviewers' page.")
+    ] = 0,
+) -> None:
+    """Say what became of the pages: totals, how dirty they were and are, the worst ones."""
+    if sample and not html:
+        raise InputError("--sample draws pages for the reviewers' page: give --html FOLDER with it.")
+    if html:
+        with counting(err, "pictures") as progress:
+            written = api.write_html(dst, html, since, sample, progress)
+        if format is Format.JSON:
+            out.print_json(json.dumps(asdict(written), default=str))
+        else:
+            print_html(out, written)
+        return
+    found = api.findings(dst, since)
+    if format is Format.JSON:
+        out.print_json(json.dumps(asdict(found)))
+    else:
+        print_findings(out, found)
+
+
+def verify_command(dst: Destination) -> None:
+    """Hash everything that was committed, and match every page with its output and row; changes nothing."""
+    found = api.verify(dst)
+    print_verification(out, found)
+    raise typer.Exit(found.exit_code)
+
+
+def gc_command(
+    dst: Destination,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; else only say what would go.")] = False,
+) -> None:
+    """Remove what crashes left behind; never anything that a commit names."""
+    print_collected(out, api.gc(dst, delete=delete))

@@ -1,0 +1,1 @@
+"""Codecs: bytes of an image file to pages and back, with their metadata."""

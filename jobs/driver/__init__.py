@@ -1,0 +1,1 @@
+"""The driver of a run: it plans, hands shards to cleaners on Ray, and watches them."""

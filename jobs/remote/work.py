@@ -1,0 +1,106 @@
+"""What a job on a cluster is asked to do, in words that mean the same there as here."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from jobs.config import CleanOptions
+from jobs.errors import InputError
+from jobs.remote.package import MODEL_NAME
+from jobs.stores.open import open_store
+from model.network.weights import SHIPPED
+
+SETTINGS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
+"""They say which service s3:// means, so they travel; credentials never do."""
+
+METADATA = "pumice"
+"""The key of Ray's metadata that holds what a job is about."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job is asked to do; two that are equal are one.
+
+    Attributes:
+        source: an address that the cluster's machines understand; likewise `destination`.
+        options: as words of `pumice clean`.
+        weights: the sha256 of what it cleans with.
+        settings: environment variables that travel.
+    """
+
+    source: str
+    destination: str
+    options: tuple[str, ...]
+    weights: str
+    settings: Mapping[str, str]
+
+    @staticmethod
+    def of(source: str, destination: str, options: CleanOptions, weights: str, *, join: bool) -> "Work":
+        """The work that `pumice clean` would do here.
+
+        Raises:
+            InputError: a place is a path that means something else on every machine.
+        """
+        words = (*_words(options), *(["--join"] if join else []))
+        settings = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
+        return Work(_elsewhere(source), _elsewhere(destination), words, weights, settings)
+
+    @staticmethod
+    def from_metadata(metadata: Mapping[str, str]) -> "Work | None":
+        """What a job is about; None if that isn't Pumice's."""
+        try:
+            told = json.loads(metadata[METADATA])
+            places, options = (str(told["source"]), str(told["destination"])), map(str, told["options"])
+            return Work(*places, tuple(options), str(told["weights"]), dict(told["settings"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    @property
+    def told(self) -> str:
+        """It as one line, for Ray's metadata."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def stem(self) -> str:
+        """How the ids of all jobs for this destination begin."""
+        return f"pumice-{hashlib.sha256(self.destination.encode()).hexdigest()[:12]}-"
+
+    @property
+    def entrypoint(self) -> str:
+        """What Ray's head runs, in a shell and in the package's folder."""
+        places = ("python", "-m", "jobs", "clean", self.source, self.destination)
+        return shlex.join((*places, "--address", "auto", *self.options))
+
+    def number(self, job_id: str) -> int:
+        """The number in the id of a job for this destination; 0 in other ids."""
+        found = re.fullmatch(f"{self.stem}([0-9]{{1,9}})", job_id)
+        return int(found[1]) if found else 0
+
+
+def _words(options: CleanOptions) -> list[str]:
+    """Options that are not the defaults, as words; the cluster and the weights are named by other means."""
+    words = ["--model", MODEL_NAME] if options.model != SHIPPED else []
+    for field in fields(CleanOptions):
+        value = getattr(options, field.name)
+        if field.name in ("model", "address") or value == field.default:
+            continue
+        name = f"--{field.name.replace('_', '-')}"
+        words += [name] if value is True else [name, str(value)]
+    return words
+
+
+def _elsewhere(place: str) -> str:
+    url = open_store(place).url
+    if place.startswith("s3://"):
+        return url
+    if not Path(place).is_absolute():
+        raise InputError(
+            f"{place} is relative to a folder of this machine: give s3://bucket/prefix, or the absolute path "
+            "of a folder that all of the cluster's machines have."
+        )
+    return os.path.normpath(place)

@@ -1,0 +1,137 @@
+"""The report: one row a page, one Parquet file a shard, schema v1.
+
+`status` says what became of a page: `cleaned`; `passed_through`: of a kind that Pumice leaves alone, its
+bytes are the source's; `failed`: it can't be read or cleaned, its bytes are the source's too. `error_code`
+is empty for cleaned pages alone. Measures (`model.judging.condition`) and fidelity (`model.guard.guard`)
+stand at cleaned pages alone. `reasons` say why a person should look at a page (`needs_review`).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.guard.guard import Fidelity
+from model.judging.condition import Condition
+
+SCHEMA_VERSION = "1"
+COMMIT_NUMBER = "pumice.commit"
+"""In the metadata of a shard's rows: the number of their commit."""
+
+Status = Literal["cleaned", "passed_through", "failed"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the report says of one page. Times in milliseconds, sizes in bytes, dpi across and down.
+
+    `member_index` tells members of one name apart; it is -1 for a damaged archive itself. A document's
+    bytes_in and bytes_out stand on its first page and are 0 on the others, so that sums are right; its
+    sha256 stand on every page, and nowhere where it was copied without being read.
+    """
+
+    shard: str
+    member: str
+    member_index: int
+    page_index: int
+    status: Status
+    source_sha256: str | None = None
+    output_sha256: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+    bit_depth: int | None = None
+    dpi_x: float | None = None
+    dpi_y: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    decode_ms: float | None = None
+    clean_ms: float | None = None
+    encode_ms: float | None = None
+    before: Condition | None = None
+    after: Condition | None = None
+    fidelity: Fidelity | None = None
+    reasons: tuple[str, ...] = ()
+
+
+MEASURES = [
+    f"{measure}_{when}"
+    for measure in (field.name for field in fields(Condition))
+    for when in ("before", "after")
+]
+FIDELITY = [field.name for field in fields(Fidelity)]
+
+SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("recipe", pa.string()),
+        ("shard", pa.string()),
+        ("member", pa.string()),
+        ("member_index", pa.int64()),
+        ("page_index", pa.int32()),
+        ("source_sha256", pa.string()),
+        ("output_sha256", pa.string()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("bit_depth", pa.int16()),
+        ("dpi_x", pa.float32()),
+        ("dpi_y", pa.float32()),
+        ("bytes_in", pa.int64()),
+        ("bytes_out", pa.int64()),
+        *[(name, pa.float32()) for name in (*MEASURES, *FIDELITY)],
+        ("needs_review", pa.bool_()),
+        ("reasons", pa.list_(pa.string())),
+        ("decode_ms", pa.float32()),
+        ("clean_ms", pa.float32()),
+        ("encode_ms", pa.float32()),
+        ("device", pa.string()),
+    ],
+    metadata={"pumice.schema_version": SCHEMA_VERSION},
+)
+TABLE_SCHEMA = SCHEMA.append(pa.field("decision", pa.string()))
+"""The whole table's: a shard's own rows, and what a reviewer decided (accepted, rejected or null)."""
+
+
+# All but those that stand for bytes.
+_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def write_parquet(
+    blocks: Iterable[Sequence[Row]], sink: BinaryIO, run_id: str, recipe: str, device: str, number: int
+) -> None:
+    """Write the rows of one shard as a Parquet file, one row group a block, which must have rows.
+
+    Its metadata say which commit, by `number`, they are the rows of. After an error `sink` holds a file that
+    is whole but incomplete: it must not be published.
+    """
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+        writer.add_key_value_metadata({COMMIT_NUMBER: str(number)})
+        for rows in blocks:
+            facts = {"run_id": run_id, "recipe": recipe, "device": device}
+            writer.write_table(pa.Table.from_pylist([{**_columns(row), **facts} for row in rows], SCHEMA))
+
+
+def _columns(row: Row) -> dict[str, object]:
+    """What names and messages hold that is no text would make the whole file fail."""
+    columns = asdict(row)
+    for when in ("before", "after"):
+        for measure, value in (columns.pop(when) or {}).items():
+            columns[f"{measure}_{when}"] = value
+    columns |= columns.pop("fidelity") or {}
+    columns["needs_review"] = bool(row.reasons)
+    return {name: printable(value) if isinstance(value, str) else value for name, value in columns.items()}
+
+
+def printable(name: str) -> str:
+    r"""A name or message as valid text: bytes that are no UTF-8 stand as `\xe9`, surrogates as `\ud800`."""
+    text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", name)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

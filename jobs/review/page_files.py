@@ -1,0 +1,187 @@
+"""The files behind the pages that get pictures: as the source has them and as they were cleaned.
+
+Every archive that is needed is read once, front to back, source and result side by side; files in it that
+nobody asked for are passed over. One page's two files are held at a time.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.archives.member import Entry
+from jobs.archives.open import kind_of, read_archive
+from jobs.codecs.sniff import sniff
+from jobs.errors import ArchiveDamaged, PageError, PumiceError, SourceChanged
+from jobs.ledger.ledger import Ledger
+from jobs.ledger.records import Commit
+from jobs.ledger.runs import last_runs
+from jobs.report.schema import printable
+from jobs.shard.policy import refusal
+from jobs.shard.staging import copy
+from jobs.stores.base import Store
+from jobs.stores.open import open_store
+from jobs.stores.spool import spool
+from jobs.upkeep.contents import LIMITS
+
+_OUT_OF_TURN = 4  # files of a source whose order is another than its result's, that are kept for their turn
+
+FileId = tuple[str, int]
+"""A member's name and index, as its rows have them."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A page that gets pictures; `number` is theirs."""
+
+    number: int
+    shard: str
+    member: str
+    member_index: int
+    page_index: int
+    source_sha256: str | None
+    output_sha256: str | None
+
+    @property
+    def file(self) -> FileId:
+        """The file that it is a page of."""
+        return self.member, self.member_index
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page's file before and after, None where it can't be shown; `note` says why, if so."""
+
+    page: Wanted
+    before: bytes | None
+    after: bytes | None
+    note: str = ""
+
+
+class Places:
+    """Where pages are found: a destination, and the source of its last run if that can be reached."""
+
+    def __init__(self, to: Store) -> None:
+        self._to = to
+        self._ledger = Ledger(to)
+        self._source, self._problem = _source(to)
+
+    @property
+    def remark(self) -> str:
+        """What is wrong with the source, or an empty text."""
+        return f"The source can't be read: {self._problem}" if self._source is None else ""
+
+    def find(self, wanted: Sequence[Wanted]) -> Iterator[Found]:
+        """Find pages, shard by shard.
+
+        Raises:
+            StoreError: the destination broke, or the source did after it could be reached.
+            OSError: the temporary folder can't be used; see `spooling`.
+        """
+        by_shard: dict[str, list[Wanted]] = {}
+        for page in wanted:
+            by_shard.setdefault(page.shard, []).append(page)
+        for key in self._ledger.heads().shards():
+            pages = by_shard.pop(printable(key), None)
+            if pages:
+                yield from self._find_in(self._ledger.latest(key), pages)
+        for pages in by_shard.values():
+            yield from (Found(page, None, None, "Its shard was voided meanwhile.") for page in pages)
+
+    def _find_in(self, commit: Commit | None, pages: list[Wanted]) -> Iterator[Found]:
+        by_file: dict[FileId, list[Wanted]] = {}
+        for page in pages:
+            by_file.setdefault(page.file, []).append(page)
+        after = _files(self._to, commit, by_file)
+        before = _files(self._source, commit, by_file)
+        for file, old, new in _paired(before, after):
+            for page in by_file.pop(file, ()):
+                yield self._checked(page, old, new)
+        for page in (page for pages in by_file.values() for page in pages):
+            yield self._checked(page, None, None)
+
+    def _checked(self, page: Wanted, old: bytes | None, new: bytes | None) -> Found:
+        """Leave out what isn't the file that the page's row speaks of."""
+        old_is_it, new_is_it = _is(old, page.source_sha256), _is(new, page.output_sha256)
+        if not new_is_it:
+            note = "The cleaned page is gone, or was changed, since the report was written."
+        elif self._source is None:
+            note = self.remark
+        else:
+            note = "" if old_is_it else "The source's page is gone, or was changed, since it was cleaned."
+        return Found(page, old if old_is_it else None, new if new_is_it else None, note)
+
+
+def _source(to: Store) -> tuple[Store | None, str]:
+    """The source of the last run, or why there is none."""
+    runs = last_runs(to, 1)
+    if not runs:
+        return None, "no run says which it was."
+    try:
+        source = open_store(runs[0].source)
+        next(iter(source.list()), None)
+    except PumiceError as error:
+        return None, str(error)
+    return source, ""
+
+
+def _is(data: bytes | None, sha256: str | None) -> bool:
+    return data is not None and hashlib.sha256(data).hexdigest() == sha256
+
+
+_Files = Iterator[tuple[FileId, bytes]]
+
+
+def _paired(before: _Files, after: _Files) -> Iterator[tuple[FileId, bytes | None, bytes]]:
+    """Each file of `after` with the one of `before`: both come in one order as long as they are unchanged."""
+    early: dict[FileId, bytes] = {}
+    for file, new in after:
+        while file not in early and len(early) < _OUT_OF_TURN and (one := next(before, None)):
+            early[one[0]] = one[1]
+        yield file, early.pop(file, None), new
+
+
+def _files(
+    store: Store | None, commit: Commit | None, wanted: Mapping[FileId, object]
+) -> Iterator[tuple[FileId, bytes]]:
+    """The wanted files of a shard that can be had, as `store` has them."""
+    if store is None or commit is None or commit.voided:
+        return
+    try:
+        kind = kind_of(commit.shard)
+        if kind is None:  # a group of loose files
+            yield from _loose_files(store, commit, wanted)
+        elif info := store.stat(commit.source[0].key):
+            with store.open(info) as stream:
+                yield from _members(read_archive(kind, stream, info.size), wanted)
+    except (ArchiveDamaged, SourceChanged):
+        return
+
+
+def _loose_files(store: Store, commit: Commit, wanted: Mapping[FileId, object]) -> _Files:
+    for name, index in sorted(wanted, key=lambda file: file[1]):
+        info = store.stat(commit.source[index].key)
+        if info and info.size <= LIMITS.member_bytes:
+            with store.open(info) as stream:
+                yield (name, index), stream.read()
+
+
+def _members(
+    entries: Iterable[Entry], wanted: Mapping[FileId, object], prefix: str = "", depth: int = 0
+) -> _Files:
+    """The wanted members of an archive, those of archives in it too, named as `rewrite` names them."""
+    for entry in entries:
+        member = entry.member
+        name, kind = prefix + printable(member.name), kind_of(member.name)
+        file, inner = (name, member.index), f"{name}!/"
+        if member.kind != "file" or refusal(member, sniff(member.name, entry.head), kind, depth, LIMITS):
+            continue
+        try:
+            if file in wanted:
+                yield file, entry.open().read()
+            elif kind and any(other.startswith(inner) for other, _ in wanted):
+                with spool() as stream:
+                    copy(entry.open(), stream)
+                    stream.seek(0)
+                    yield from _members(read_archive(kind, stream, member.size), wanted, inner, depth + 1)
+        except PageError:
+            continue

@@ -1,0 +1,80 @@
+"""Loose files as if they were an archive: the same reader and writer, one object a member."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+from jobs.archives.member import CHUNK, HEAD, Entry, Member, copy_exact
+from jobs.report.schema import printable
+from jobs.shard.meter import Meter, open_metered
+from jobs.shard.staging import staging
+from jobs.stores.base import ObjectInfo, Staged, Store, Upload
+
+
+class FileEntry:
+    """One loose file; good until the reader moves on."""
+
+    def __init__(self, info: ObjectInfo, index: int, stream: io.BufferedReader) -> None:
+        name = printable(info.key.rpartition("/")[2])
+        self.member = Member(name, index, info.size, "file", tarfile.TarInfo(name))
+        self._stream = stream
+        self.head = stream.peek(HEAD)[:HEAD]
+
+    def open(self) -> BinaryIO:
+        """The file's content."""
+        return self._stream
+
+    def raw(self) -> Iterator[bytes]:
+        """The file's content, in chunks."""
+        while chunk := self._stream.read(CHUNK):
+            yield chunk
+
+
+class FilesReader:
+    """Iterates over loose files, opening one at a time."""
+
+    comment = b""
+
+    def __init__(self, source: Store, objects: Sequence[ObjectInfo], meter: Meter) -> None:
+        self._source = source
+        self._objects = objects
+        self._meter = meter
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the files in key order; raises SourceChanged, StoreError."""
+        for index, info in enumerate(self._objects):
+            with open_metered(self._source, info, self._meter) as stream:
+                yield FileEntry(info, index, stream)
+
+
+class FilesWriter:
+    """Stages one object a member, each under the key that its source has."""
+
+    def __init__(
+        self, destination: Store, objects: Sequence[ObjectInfo], attempt: str, staged: list[Staged]
+    ) -> None:
+        """Stage in the name of `attempt`; what is staged is appended to `staged`."""
+        self._destination = destination
+        self._objects = objects
+        self._attempt = attempt
+        self._staged = staged
+
+    def add(self, member: Member, data: BinaryIO, size: int) -> None:
+        """Stage `size` bytes of `data`."""
+        with self._staging(member) as upload:
+            copy_exact(data, upload, size)
+
+    def copy(self, entry: Entry) -> None:
+        """Stage the file as it is."""
+        with self._staging(entry.member) as upload:
+            for chunk in entry.raw():
+                upload.write(chunk)
+
+    def close(self) -> None:
+        """Nothing is open between members."""
+
+    def _staging(self, member: Member) -> AbstractContextManager[Upload]:
+        # The member's name is for people; the key may hold bytes that are no text.
+        return staging(self._destination, self._objects[member.index].key, self._attempt, self._staged)

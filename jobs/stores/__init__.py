@@ -1,0 +1,1 @@
+"""Stores: folders and S3 prefixes behind one interface."""

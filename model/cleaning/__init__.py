@@ -1,0 +1,1 @@
+"""Cleaning: pages in, cleaned pages out."""

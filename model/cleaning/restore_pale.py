@@ -1,0 +1,100 @@
+"""The last word on a cleaned page: no mark becomes darker than it was, unless writing is as dark.
+
+Faint ink on dark paper has to become dark, and a pale blotch far from any writing may be faint ink, as far as
+a network can tell that sees some hundred pixels around. The whole page knows better: where its writing is far
+darker than the blotch, the blotch is none. So, once a page is cleaned, one asks how dark its writing was in
+the scan, next to its paper, and gives marks that were much paler no more contrast than they had. That erases
+nothing: pencil beside print stays as it was. Where the network made writing dark with hesitation, nothing is
+known, and its word stands.
+
+A rough paper's texture, salt and pepper, a stain's grain: of those the network takes most and leaves some. So
+where most of the pale marks went, the rest of them goes, too. Pencil that it knows it leaves, and then most
+of the marks around stay.
+
+Paper is the closing of a page (`model.squares`): what is wide and dark, a stain's inside, a shaded field, is
+paper, too.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.cleaning.stroke_width import Seen, around, near, seen
+
+PALE = 0.55
+"""Marks of less than this share of the writing's darkness are no writing."""
+
+CERTAIN = (0.83, 0.89)
+"""How dark writing has become (0..1): up to the first all is as the network says, from the second on nothing
+pale becomes darker. Scans of faint ink and full pages with dark ink lie on either side."""
+
+MOST = (0.5, 0.7)
+"""The share of the pale marks around that the network took: up to the first they stay, from the second on
+they are dirt."""
+
+_PALER, _SOFT = 0.7, 0.1
+"""Marks of less than this share of the writing's darkness may be dirt; and how gradually."""
+
+_GRAIN = 0.25
+"""Marks that are no darker, next to their paper, are grain and count for nothing."""
+
+_BLOCK, _BLOCKS = 8, 7
+"""Around: blocks of 8 cells, 7 of them a side, about 2 cm on A4."""
+
+_NEXT = 2
+_RISE = 8.0
+_POWER = 4
+_LEAST = 1e-3
+
+
+@torch.inference_mode()
+def restrained(marks: Seen, cleaned: Tensor) -> Tensor:
+    """Take back what cleaning made too dark, and take what it left of dirt.
+
+    Args:
+        marks: whole pages as they were scanned, in cells that hold little more than a stroke's width.
+        cleaned: (N, H, W, 1 or 3) uint8 or uint16, what a network made of them.
+
+    Returns:
+        The shape, dtype and device of `cleaned`; no pixel is darker than there, and a page that cleaning left
+        as it was stays so.
+    """
+    result = seen(cleaned, marks.cell)
+    depth, dark = marks.depth(), 1 - result.darkest
+    weight = dark**_POWER
+    total = weight.sum((1, 2, 3), keepdim=True) + _LEAST
+    writing = (weight * depth).sum((1, 2, 3), keepdim=True) / total
+    became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
+    unknown = 1 - _rising(became, CERTAIN)
+    # A stroke's edge is paler than the stroke, and may become as dark as it has to.
+    beside = near(depth, _NEXT)
+    allowed = torch.maximum(depth, _RISE * (beside - PALE * writing))
+    allowed = allowed * (1 - _dirt(depth, beside, dark, writing)) + unknown
+    return _at_least(cleaned, result.paper * (1 - allowed), marks.cell)
+
+
+def _dirt(depth: Tensor, beside: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
+    """0..1: how surely marks are dirt, since the network took most of the pale marks around them."""
+    pale = ((_PALER * writing - beside) / _SOFT + 0.5).clamp_(0, 1)
+    weight = depth * (depth > _GRAIN) * pale
+    went = weight * (1 - near(dark, _NEXT) / beside.clamp(min=_GRAIN)).clamp_(0, 1)
+    sums = [around(each, _BLOCK, _BLOCKS) for each in (went, weight)]
+    share = sums[0] / sums[1].clamp(min=_LEAST)
+    size = depth.shape[2:]
+    share = F.interpolate(share, scale_factor=float(_BLOCK), mode="bilinear")[..., : size[0], : size[1]]
+    return pale * _rising(share, MOST)
+
+
+def _rising(x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """0 up to the first bound, 1 from the second on."""
+    return ((x - bounds[0]) / (bounds[1] - bounds[0])).clamp_(0, 1)
+
+
+def _at_least(cleaned: Tensor, light: Tensor, cell: int) -> Tensor:
+    """The pages with every pixel at least as light as its cell should be."""
+    height, width = cleaned.shape[1:3]
+    white = torch.iinfo(cleaned.dtype).max
+    whole = torch.int32 if white > 255 else cleaned.dtype  # noqa: PLR2004 - torch compares no uint16
+    least = (light.clamp_(0, 1) * white).to(whole).permute(0, 2, 3, 1)
+    least = least.repeat_interleave(cell, 1)[:, :height].repeat_interleave(cell, 2)[:, :, :width]
+    return torch.maximum(cleaned.to(whole), least).to(cleaned.dtype)

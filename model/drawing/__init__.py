@@ -1,0 +1,1 @@
+"""Drawing: pages, papers, pictures and damage made by code."""

@@ -1,0 +1,1 @@
+"""The guard: a network that says where ink was lost or added."""

@@ -1,0 +1,137 @@
+"""What cleaning did to a page's ink: does the cleaned page lack a stroke of the scan, or has it one too many?
+
+A cleaner that quietly erases a faint signature is worse than dirt. So a second network
+(`model.guard.network`) looks
+at both pages and says where ink went; it is surer of what was as dark as the writing beside it
+(`model.guard.writing`). Two plain measures say how much the page changed at all.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.cells import cells_of
+from model.device import fast_dtype
+from model.guard.network import CELL, STRIDE, load_guard, strokes, strokes_changed
+from model.guard.writing import darkness, surer, went
+from model.judging.paper_map import Grey
+from model.scoring.measures import ssim
+
+SHIPPED = Path(__file__).parent.parent / "shipped" / "guard-6.safetensors"
+
+LOST, ADDED = 0.92, 0.55
+"""From these scores on a page is suspected."""
+
+_CHANGED = 26  # a tenth of white
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How true a cleaned page is to its scan.
+
+    Attributes:
+        ink_lost: how sure the guard is that a stroke of the scan is missing, at the cell of 4 x 4 pixels
+            where it is surest, 0..1.
+        ink_added: that a stroke is there which the scan doesn't have, alike.
+        changed_fraction: the share of pixels whose grey changed by more than a tenth of white, at 150 dpi.
+        ssim: structural similarity (`model.scoring.measures.ssim`) of the pages at 75 dpi; 1 if nothing
+        changed.
+    """
+
+    ink_lost: float
+    ink_added: float
+    changed_fraction: float
+    ssim: float
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why a person should look at the page, if at all."""
+        suspected = {"ink_lost": self.ink_lost >= LOST, "ink_added": self.ink_added >= ADDED}
+        return tuple(name for name, is_so in suspected.items() if is_so)
+
+
+Chances = NDArray[np.float32]
+"""(H, W), 0..1: how surely something is so at each pixel."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two pages compared.
+
+    Attributes:
+        fidelity: the figures.
+        cells: (2, h, w), how surely each cell of the page lost ink, and got some.
+        size: width and height of the page.
+    """
+
+    fidelity: Fidelity
+    cells: NDArray[np.float32]
+    size: tuple[int, int]
+
+    @property
+    def lost(self) -> Chances:
+        """Where ink was lost."""
+        return _at_pixels(self.cells[0], self.size)
+
+    @property
+    def added(self) -> Chances:
+        """Where ink was added."""
+        return _at_pixels(self.cells[1], self.size)
+
+
+class Guard:
+    """The guard on a device; may be used from several threads.
+
+    Attributes:
+        device: where it runs.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        """Load the shipped weights; on the CPU if no device is given."""
+        self.device = device or torch.device("cpu")
+        self._dtype = fast_dtype(self.device)
+        network = load_guard(SHIPPED).to(self.device, self._dtype)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def compare(self, scan: Grey, cleaned: Grey) -> Comparison:
+        """Compare a cleaned page with its scan.
+
+        Args:
+            scan: (H, W) uint8 as `model.judging.condition.at_scale` gives it: 150 dpi or less.
+            cleaned: alike.
+        """
+        before, after = strokes(scan), strokes(cleaned)
+        chances = self._chances(scan, cleaned) * strokes_changed(before, after)
+        chances[0] = surer(chances[0], went(darkness(scan, before), darkness(cleaned, after)))
+        lost, added = (float(chance.max()) for chance in chances)
+        changed = cv2.countNonZero(np.asarray(cv2.absdiff(scan, cleaned) > _CHANGED, np.uint8)) / scan.size
+        figures = Fidelity(lost, added, changed, ssim(_halved(scan), _halved(cleaned)))
+        return Comparison(figures, chances, (scan.shape[1], scan.shape[0]))
+
+    @torch.inference_mode()
+    def _chances(self, scan: Grey, cleaned: Grey) -> NDArray[np.float32]:
+        """(2, h, w): how surely each cell lost ink, and got some."""
+        height, width = scan.shape
+        border = (0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_REPLICATE)
+        pages = np.stack([cv2.copyMakeBorder(page, *border)[..., None] for page in (scan, cleaned)])
+        cells = cells_of(torch.from_numpy(pages).to(self.device), 0, pages.shape[1] // CELL, CELL)
+        # Of both pages' cells one, each of which is one vector in memory.
+        planes = cells.permute(1, 2, 0, 3, 4).flatten(2)[None].permute(0, 3, 1, 2)
+        scores = self._network.of_cells(planes.bitwise_not().to(self._dtype).div_(255))
+        chances: NDArray[np.float32] = torch.sigmoid(scores[0].float()).cpu().numpy()
+        return chances
+
+
+def _at_pixels(chance: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    whole = cv2.resize(chance, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(whole[: size[1], : size[0]], np.float32)
+
+
+def _halved(page: Grey) -> Grey:
+    height, width = page.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)

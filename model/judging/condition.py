@@ -1,0 +1,185 @@
+"""What state a page is in, without a truth to compare with: seven figures, taken before and after cleaning.
+
+All are taken at 150 dpi, so that one page scanned at 300 and at 600 dpi gets the same figures; scans below
+that are taken as they are. A page without a resolution is judged as A4.
+
+The figures are taken in torch, on the device that has the network. All sums are of integers, so that they
+don't depend on how many threads share the work.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.judging.paper_map import Grey, beside_paper, cell_of, paper_of, strips, window
+
+DPI = 150.0
+_A4_INCHES = 11.7
+_SANE_DPI = (50.0, 2400.0)
+_INK = 0.2  # fainter marks are as likely dirt
+_LEAST_INK = 1e-4
+_EDGE = 0.1
+_MASK = 3  # pixels a side, Immerkaer's
+_NEAR_INK = 5
+_CPU = torch.device("cpu")
+_WHITE_16 = 257  # 65535 / 255
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A page's state; every figure lies in 0..1.
+
+    Attributes:
+        paper_level: how light the paper is, 1 is white: the median of the paper map. That is the lightest
+            3x3 mean in each cell of 0.1 inch, with dark spots of up to half an inch closed (grey closing).
+        unevenness: the 95th less the 5th percentile of the paper map. Photographs wider than half an inch
+            count as dark paper.
+        noise: standard deviation of the paper's grain, 1 is white, by Immerkaer's operator (1996, "Fast noise
+            variance estimation"): sqrt(pi / 2) / 6 times the mean of |3x3 Laplacian difference| over what is
+            darker than the paper map by less than a fifth, with all of its eight neighbours.
+        contrast: how much of the paper's light ink takes: the 75th percentile of the darkness
+            1 - grey / paper map where that is above 0.2; 0 where less than 1 of 10,000 pixels is.
+        sharpness: how steep edges of ink are: the 90th percentile of the larger difference to the right or
+            lower neighbour, as a share of contrast * paper_level, where that share is above 0.1. A step edge
+            has 1, one blurred by s pixels 1 / (s * sqrt(2 * pi)). None without ink.
+        ink_coverage: the share of pixels with a darkness above half the contrast.
+        dirt: what is dark and no ink: the mean of 1 - grey / (95th percentile of the paper map), at
+            least 0, over all pixels that are not within 2 pixels of ink.
+    """
+
+    paper_level: float
+    unevenness: float
+    noise: float
+    contrast: float
+    sharpness: float | None
+    ink_coverage: float
+    dirt: float
+
+
+def condition(grey: Grey, dpi: float = DPI, device: torch.device = _CPU) -> Condition:
+    """Judge a page.
+
+    Args:
+        grey: the page as `at_scale` gives it.
+        dpi: its resolution.
+        device: where to do it.
+    """
+    with torch.inference_mode():
+        return _condition(torch.tensor(grey, device=device), dpi)
+
+
+def _condition(grey: Tensor, dpi: float) -> Condition:
+    cell = cell_of(dpi)
+    paper = paper_of(grey, cell)
+    low, level, high = (float(value) / 255 for value in np.percentile(paper.cpu().numpy(), (5, 50, 95)))
+    share = beside_paper(grey, paper, cell)
+    contrast = _contrast(share)
+    # A level is compared with a whole number: with any other all of the page is made floats first.
+    ink = share < (math.ceil(255 * (1 - contrast / 2)) if contrast else 0)
+    return Condition(
+        paper_level=level,
+        unevenness=high - low,
+        noise=_noise(grey, share),
+        contrast=contrast,
+        sharpness=_sharpness(grey, 255 * contrast * level),
+        ink_coverage=_count(ink) / ink.numel(),
+        dirt=_dirt(grey, ink, high),
+    )
+
+
+def at_scale(
+    page: NDArray[np.uint8] | NDArray[np.uint16], dpi: tuple[float, float] | None
+) -> tuple[Grey, float]:
+    """A page in grey at 150 dpi or, below that, at the lower one of its resolutions; and that resolution.
+
+    Args:
+        page: (H, W) or (H, W, 3) RGB, uint8 or uint16.
+        dpi: across and down; None if unknown.
+    """
+    height, width = page.shape[:2]
+    across, down = (_sane(one, max(height, width)) for one in dpi or (0.0, 0.0))
+    target = min(DPI, across, down)
+    size = (max(1, round(width * target / across)), max(1, round(height * target / down)))
+    small = page if size == (width, height) else cv2.resize(page, size, interpolation=cv2.INTER_AREA)
+    if small.ndim == 3:  # noqa: PLR2004
+        small = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    if small.dtype == np.uint16:
+        small = small // _WHITE_16
+    return np.asarray(small, np.uint8), target
+
+
+def _sane(dpi: float, longer_side: int) -> float:
+    low, high = _SANE_DPI
+    return dpi if low <= dpi <= high else float(np.clip(longer_side / _A4_INCHES, low, high))
+
+
+def _contrast(share: Tensor) -> float:
+    counts = _histogram(share)[: round(255 * (1 - _INK))]
+    dark = int(counts.sum())
+    if dark < max(1, _LEAST_INK * share.numel()):
+        return 0.0
+    quarter = int(np.searchsorted(np.cumsum(counts), dark / 4))
+    return 1 - quarter / 255
+
+
+def _noise(grey: Tensor, share: Tensor) -> float:
+    if min(grey.shape) < _MASK:
+        return 0.0
+    grain = [_grain(*rows) for rows in strips(grey, share, overlap=_MASK - 1)]
+    total, pixels = (sum(each) for each in zip(*grain, strict=True))
+    return float(np.sqrt(np.pi / 2) / 6 * total / pixels / 255) if pixels else 0.0
+
+
+def _grain(grey: Tensor, share: Tensor) -> tuple[int, int]:
+    """The sum of Immerkaer's differences over pixels with nothing but paper around them; their number."""
+    paper = window(share, _MASK, torch.minimum) > round(255 * (1 - _INK))
+    wide = grey.short()
+    across = (wide[:, :-2] + wide[:, 2:]).sub_(wide[:, 1:-1], alpha=2)
+    grain = (across[:-2] + across[2:]).sub_(across[1:-1], alpha=2).abs_().mul_(paper)
+    return int(grain.sum(1, dtype=torch.int32).sum()), _count(paper)
+
+
+def _sharpness(grey: Tensor, depth: float) -> float | None:
+    """Of a page whose ink is darker than its paper by about `depth` grey levels."""
+    if depth < 1 or min(grey.shape) < 2:  # noqa: PLR2004
+        return None
+    counts = np.zeros(256, np.int64)
+    for (rows,) in strips(grey, overlap=1):
+        here, right, below = rows[:-1, :-1], rows[:-1, 1:], rows[1:, :-1]
+        counts += _histogram(torch.maximum(_apart(here, right), _apart(here, below)))
+    counts[: int(_EDGE * depth) + 1] = 0
+    edges = int(counts.sum())
+    if not edges:
+        return None
+    steep = int(np.searchsorted(np.cumsum(counts), 0.9 * edges))
+    return float(min(1.0, steep / depth))
+
+
+def _dirt(grey: Tensor, ink: Tensor, white: float) -> float:
+    near_ink = window(F.pad(ink.view(torch.uint8), (_NEAR_INK // 2,) * 4), _NEAR_INK, torch.maximum)
+    counts = _histogram(torch.maximum(grey, near_ink * 255))
+    counts[255] -= _count(near_ink)
+    if not counts.any() or not white:
+        return 0.0
+    darkness = np.clip(1 - np.arange(256) / (255 * white), 0, 1)
+    return float(counts @ darkness / counts.sum())
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """How far levels lie apart; uint8 has no sign."""
+    return torch.maximum(one, other).sub_(torch.minimum(one, other))
+
+
+def _count(mask: Tensor) -> int:
+    return int(torch.count_nonzero(mask))
+
+
+def _histogram(levels: Tensor) -> NDArray[np.int64]:
+    counts: NDArray[np.int64] = torch.bincount(levels.flatten(), minlength=256).cpu().numpy()
+    return counts

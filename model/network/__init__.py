@@ -1,0 +1,1 @@
+"""The networks: their layers, their fast inference, and their weights."""

@@ -1,0 +1,1 @@
+"""Scoring: cleaned pages against truths and transcriptions."""

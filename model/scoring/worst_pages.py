@@ -1,0 +1,107 @@
+"""A picture of the pages that a cleaner does worst on: before, after and truth, where they are worst."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from model.drawing.textures import Plane
+from model.page import Page, as_grey
+from model.scoring.evaluate import PageScore, Scored
+
+PAGES = 8
+"""Rows of a sheet."""
+
+_HEIGHT, _WIDTH = 240, 480
+_GAP, _LABEL = 12, 20
+_STROKE = 25
+"""A window of more pixels a side than strokes are wide."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    badness: float
+    label: str
+    crops: tuple[Image.Image, ...]
+
+
+class WorstPages:
+    """Keeps a detail of each of the worst pages seen, so that whole pages need not be kept.
+
+    The worst are those with the largest RMSE after cleaning; where truths are 1-bit, with the smallest
+    F-measure, as RMSE would be about the colour of the paper; where there are none, with the largest
+    character error rate.
+    """
+
+    def __init__(self, limit: int = PAGES) -> None:
+        """Keep so many."""
+        self._limit = limit
+        self._rows: list[_Row] = []
+
+    @property
+    def labels(self) -> list[str]:
+        """What stands over each row, the worst first: a page's name and scores."""
+        return [row.label for row in self._rows]
+
+    def add(self, scored: Scored) -> None:
+        """Keep a detail of the page, if it is among the worst so far."""
+        badness, label = _judge(scored.score)
+        if len(self._rows) == self._limit and badness <= self._rows[-1].badness:
+            return
+        self._rows.append(_Row(badness, label, _details(scored)))
+        self._rows = sorted(self._rows, key=lambda row: -row.badness)[: self._limit]
+
+    def draw(self) -> Image.Image:
+        """The sheet, RGB: a row of details a page, the worst on top, one pixel a pixel of the scan."""
+        columns = max((len(row.crops) for row in self._rows), default=1)
+        row_height = _LABEL + _HEIGHT + _GAP
+        size = columns * (_WIDTH + _GAP) + _GAP, _LABEL + len(self._rows) * row_height + _GAP
+        sheet = Image.new("RGB", size, "#44505c")
+        draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+        for column, title in zip(range(columns), ("before", "after", "truth"), strict=False):
+            draw.text((_GAP + column * (_WIDTH + _GAP), 2), title, fill="#c8d0d8", font=font)
+        for index, row in enumerate(self._rows):
+            y = _LABEL + index * row_height
+            draw.text((_GAP, y), row.label, fill="white", font=font)
+            for column, crop in enumerate(row.crops):
+                sheet.paste(crop, (_GAP + column * (_WIDTH + _GAP), y + _LABEL))
+        return sheet
+
+
+def _judge(score: PageScore) -> tuple[float, str]:
+    """How bad a page came out, and its name with its scores."""
+    badness, facts = 0.0, []
+    if text := score.text:
+        badness = text.cer_after
+        facts.append(f"CER {text.cer_before:.1%} to {text.cer_after:.1%}")
+    if pair := score.pair:
+        badness = pair.after.rmse
+        facts.append(f"RMSE {pair.before.rmse:.4f} to {pair.after.rmse:.4f}")
+        if pair.before.bitonal and pair.after.bitonal:
+            badness = 1 - pair.after.bitonal.f_measure / 100
+            facts.append(f"F {pair.before.bitonal.f_measure:.1f} to {pair.after.bitonal.f_measure:.1f} %")
+    return badness, f"{score.name}   {',  '.join(facts)}"
+
+
+def _details(scored: Scored) -> tuple[Image.Image, ...]:
+    """The same window of all pictures: where the result is furthest from the truth.
+
+    Without a truth, where the scan has most to read: what changed most might be blank paper.
+    """
+    if scored.truth is None:
+        weight = _strokes(as_grey(scored.scan))
+    else:
+        weight = cv2.absdiff(as_grey(scored.cleaned), as_grey(scored.truth)).astype(np.float32)
+    height, width = min(_HEIGHT, weight.shape[0]), min(_WIDTH, weight.shape[1])
+    sums = cv2.boxFilter(weight, -1, (width, height), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    inside = sums[: weight.shape[0] - height + 1, : weight.shape[1] - width + 1]
+    y, x = (int(i) for i in np.unravel_index(np.argmax(inside), inside.shape))
+    pages: list[Page] = [scored.scan, scored.cleaned] + ([] if scored.truth is None else [scored.truth])
+    return tuple(Image.fromarray(page[y : y + height, x : x + width]).convert("RGB") for page in pages)
+
+
+def _strokes(page: Page) -> Plane:
+    """(H, W): how far each pixel is from its surroundings, in grey levels."""
+    plane = page.astype(np.float32)
+    return np.asarray(np.abs(plane - cv2.blur(plane, (_STROKE, _STROKE))), np.float32)

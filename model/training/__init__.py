@@ -1,0 +1,1 @@
+"""Training: samples, losses and loops for the cleaner and the guard."""
