@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from jobs.errors import InputError
-from model.cleaning.cleaner import TILE
-from model.network.weights import SHIPPED
+from model.page import TILE
+from model.shipped import CLEANER
 
 OUTPUT_VERSION = 10
 """Raised whenever new code, or another guard, gives other bytes for the same page and weights."""
@@ -63,7 +63,7 @@ class CleanOptions:
             flagged: nothing; its original stays; or strokes that were lost come back into the cleaned page.
     """
 
-    model: Path = SHIPPED
+    model: Path = CLEANER
     device: Device = "auto"
     address: str | None = None
     gpus_per_actor: float = 1.0

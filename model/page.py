@@ -13,6 +13,9 @@ Page: TypeAlias = NDArray[np.uint8]
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """The same at any depth: the dtype's largest value is white."""
 
+TILE = 4096
+"""Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
+
 
 def as_grey(page: Page) -> Page:
     """(H, W): grey as it is, RGB by its luma."""

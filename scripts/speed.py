@@ -34,7 +34,7 @@ from jobs.shard.meter import Progress
 from model.cleaning.cleaner import Cleaner
 from model.drawing.damage import damage, damage_bitonal
 from model.drawing.pages import render_page
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from scripts.blocks import ROOT, Curve, draw_curves, machine, table, write_block
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ def stages(files: list[bytes]) -> dict[str, float]:
     cores = os.cpu_count() or 1
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)
-    cleaner = Cleaner(SHIPPED)
+    cleaner = Cleaner(CLEANER)
     cleaner.clean([np.zeros(A4, np.uint8)])
     formats = {b"\xff\xd8": "JPEG", b"\x89P": "PNG", b"II": "TIFF"}
 

@@ -22,7 +22,7 @@ from jobs.report.schema import TABLE_SCHEMA
 from jobs.shard.attempt import clean_shard
 from jobs.stores.base import Store
 from jobs.stores.open import open_store
-from model.guard.guard import Fidelity
+from model.judging.figures import Fidelity
 from tests.samples import RECIPE, encoded, fill, task_of, workshop
 
 RUN = "20260102T000000Z-0"

@@ -28,8 +28,8 @@ from jobs.shard.attempt import Workshop
 from jobs.shard.inspector import Scan, Verdict
 from jobs.shard.pipeline import Bench
 from jobs.stores.base import Store
-from model.guard.guard import Fidelity
 from model.judging.condition import at_scale, condition
+from model.judging.figures import Fidelity
 
 RECIPE = Recipe("weights")
 

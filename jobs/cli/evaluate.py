@@ -17,12 +17,13 @@ from jobs.errors import InputError
 from model.cleaning.cleaner import Cleaner
 from model.device import DeviceError
 from model.images import DataFault
-from model.network.weights import SHIPPED, WeightsError, fingerprint
+from model.network.weights import WeightsError, fingerprint
 from model.scoring.cases import find_cases
 from model.scoring.evaluate import Fidelity, PageScore, PairScore, evaluate, total_of_pages
 from model.scoring.reading import TextScore
 from model.scoring.tesseract import OcrFault, require_languages
 from model.scoring.worst_pages import WorstPages
+from model.shipped import CLEANER
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -32,7 +33,7 @@ def evaluate_command(
     pairs: Annotated[
         Path, typer.Argument(help="Folder with noisy/ and clean/ (or gt/), or of images with transcriptions.")
     ],
-    model: Annotated[Path, typer.Option(help="Weights to score.")] = SHIPPED,
+    model: Annotated[Path, typer.Option(help="Weights to score.")] = CLEANER,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     ocr: Annotated[bool, typer.Option("--ocr", help="Score what Tesseract reads, too.")] = False,
     languages: Annotated[str, typer.Option(help="Of the text, as Tesseract names them: fra+lat.")] = "eng",

@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import jobs
 import model
 from jobs.errors import InputError
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 
 WEIGHTS = ".safetensors"
 SUFFIXES = frozenset({".py", ".json", WEIGHTS})
@@ -75,5 +75,5 @@ def _content(weights: Path) -> Iterator[tuple[str, bytes]]:
     # What runs asks for the version of the package "pumice", which the image may have in another one, or not.
     told = f"Metadata-Version: 2.1\nName: pumice\nVersion: {version('pumice')}\n"
     yield f"pumice-{version('pumice')}.dist-info/METADATA", told.encode()
-    if weights != SHIPPED:
+    if weights != CLEANER:
         yield MODEL_NAME, weights.read_bytes()

@@ -13,7 +13,7 @@ from jobs.config import CleanOptions
 from jobs.errors import InputError
 from jobs.remote.package import MODEL_NAME
 from jobs.stores.open import open_store
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 
 SETTINGS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 """They say which service s3:// means, so they travel; credentials never do."""
@@ -84,7 +84,7 @@ class Work:
 
 def _words(options: CleanOptions) -> list[str]:
     """Options that are not the defaults, as words; the cluster and the weights are named by other means."""
-    words = ["--model", MODEL_NAME] if options.model != SHIPPED else []
+    words = ["--model", MODEL_NAME] if options.model != CLEANER else []
     for field in fields(CleanOptions):
         value = getattr(options, field.name)
         if field.name in ("model", "address") or value == field.default:

@@ -19,7 +19,7 @@ from jobs.errors import InputError
 from jobs.report.schema import MEASURES
 from jobs.report.table import rows
 from jobs.stores.open import open_store
-from model.judging.condition import Condition
+from model.judging.figures import Condition
 
 SHOWN = 20
 _BINS = 1000

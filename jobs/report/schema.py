@@ -14,8 +14,7 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.guard.guard import Fidelity
-from model.judging.condition import Condition
+from model.judging.figures import Condition, Fidelity
 
 SCHEMA_VERSION = "1"
 COMMIT_NUMBER = "pumice.commit"

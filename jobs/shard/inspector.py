@@ -14,8 +14,9 @@ from jobs.codecs.codec import Page
 from jobs.codecs.pixels import Pixels, as_kept
 from jobs.config import OnSuspicion
 from jobs.errors import PageError
-from model.guard.guard import Chances, Fidelity, Guard
-from model.judging.condition import Condition, at_scale, condition
+from model.guard.guard import Chances, Guard
+from model.judging.condition import at_scale, condition
+from model.judging.figures import Condition, Fidelity
 from model.judging.paper_map import Grey, paper_map
 from model.judging.text_or_picture import unlike_text
 

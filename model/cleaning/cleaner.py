@@ -25,12 +25,9 @@ from model.device import DeviceError, fast_dtype, pick_device
 from model.network.autoencoder import AutoencoderConfig, is_large
 from model.network.registry import for_pages
 from model.network.weights import load_weights
-from model.page import Pixels
+from model.page import TILE, Pixels
 
 log = logging.getLogger(__name__)
-
-TILE = 4096
-"""Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
 
 SMALLEST_TILE = 256
 

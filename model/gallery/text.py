@@ -23,9 +23,10 @@ from model.gallery.studio import Exhibit, Picture, Studio
 from model.images import DataFault
 from model.network.article import ArticleNetwork
 from model.network.registry import CleanPages, Network, for_pages
-from model.network.weights import SHIPPED, load_weights
+from model.network.weights import load_weights
 from model.page import Page, as_grey, crop
 from model.scoring.measures import rmse
+from model.shipped import CLEANER
 from model.training.cleaner_learner import TrainConfig
 from model.training.cleaner_samples import Patches
 from model.training.cleaner_train import train, validation_error
@@ -90,7 +91,7 @@ def exhibit(studio: Studio) -> Exhibit:
     networks = {
         "article's network": _article(studio, known).network,
         "cleaner's network": _cleaner(studio, known),
-        f"cleaner as shipped ({SHIPPED.stem})": load_weights(SHIPPED),
+        f"cleaner as shipped ({CLEANER.stem})": load_weights(CLEANER),
     }
     figures = [("RMSE, 0–1, noisy", f"{_before(held):.4f}")]
     for name, model in networks.items():

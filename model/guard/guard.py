@@ -7,7 +7,6 @@ at both pages and says where ink went; it is surer of what was as dark as the wr
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,40 +17,12 @@ from model.cells import cells_of
 from model.device import fast_dtype
 from model.guard.network import CELL, STRIDE, load_guard, strokes, strokes_changed
 from model.guard.writing import darkness, surer, went
+from model.judging.figures import Fidelity
 from model.judging.paper_map import Grey
 from model.scoring.measures import ssim
-
-SHIPPED = Path(__file__).parent.parent / "shipped" / "guard-6.safetensors"
-
-LOST, ADDED = 0.92, 0.55
-"""From these scores on a page is suspected."""
+from model.shipped import GUARD
 
 _CHANGED = 26  # a tenth of white
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How true a cleaned page is to its scan.
-
-    Attributes:
-        ink_lost: how sure the guard is that a stroke of the scan is missing, at the cell of 4 x 4 pixels
-            where it is surest, 0..1.
-        ink_added: that a stroke is there which the scan doesn't have, alike.
-        changed_fraction: the share of pixels whose grey changed by more than a tenth of white, at 150 dpi.
-        ssim: structural similarity (`model.scoring.measures.ssim`) of the pages at 75 dpi; 1 if nothing
-        changed.
-    """
-
-    ink_lost: float
-    ink_added: float
-    changed_fraction: float
-    ssim: float
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why a person should look at the page, if at all."""
-        suspected = {"ink_lost": self.ink_lost >= LOST, "ink_added": self.ink_added >= ADDED}
-        return tuple(name for name, is_so in suspected.items() if is_so)
 
 
 Chances = NDArray[np.float32]
@@ -94,7 +65,7 @@ class Guard:
         """Load the shipped weights; on the CPU if no device is given."""
         self.device = device or torch.device("cpu")
         self._dtype = fast_dtype(self.device)
-        network = load_guard(SHIPPED).to(self.device, self._dtype)
+        network = load_guard(GUARD).to(self.device, self._dtype)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compare(self, scan: Grey, cleaned: Grey) -> Comparison:

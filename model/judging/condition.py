@@ -8,7 +8,6 @@ don't depend on how many threads share the work.
 """
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.judging.figures import Condition
 from model.judging.paper_map import Grey, beside_paper, cell_of, paper_of, strips, window
 
 DPI = 150.0
@@ -29,37 +29,6 @@ _MASK = 3  # pixels a side, Immerkaer's
 _NEAR_INK = 5
 _CPU = torch.device("cpu")
 _WHITE_16 = 257  # 65535 / 255
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A page's state; every figure lies in 0..1.
-
-    Attributes:
-        paper_level: how light the paper is, 1 is white: the median of the paper map. That is the lightest
-            3x3 mean in each cell of 0.1 inch, with dark spots of up to half an inch closed (grey closing).
-        unevenness: the 95th less the 5th percentile of the paper map. Photographs wider than half an inch
-            count as dark paper.
-        noise: standard deviation of the paper's grain, 1 is white, by Immerkaer's operator (1996, "Fast noise
-            variance estimation"): sqrt(pi / 2) / 6 times the mean of |3x3 Laplacian difference| over what is
-            darker than the paper map by less than a fifth, with all of its eight neighbours.
-        contrast: how much of the paper's light ink takes: the 75th percentile of the darkness
-            1 - grey / paper map where that is above 0.2; 0 where less than 1 of 10,000 pixels is.
-        sharpness: how steep edges of ink are: the 90th percentile of the larger difference to the right or
-            lower neighbour, as a share of contrast * paper_level, where that share is above 0.1. A step edge
-            has 1, one blurred by s pixels 1 / (s * sqrt(2 * pi)). None without ink.
-        ink_coverage: the share of pixels with a darkness above half the contrast.
-        dirt: what is dark and no ink: the mean of 1 - grey / (95th percentile of the paper map), at
-            least 0, over all pixels that are not within 2 pixels of ink.
-    """
-
-    paper_level: float
-    unevenness: float
-    noise: float
-    contrast: float
-    sharpness: float | None
-    ink_coverage: float
-    dirt: float
 
 
 def condition(grey: Grey, dpi: float = DPI, device: torch.device = _CPU) -> Condition:

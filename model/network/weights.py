@@ -17,9 +17,6 @@ from torch import Tensor, nn
 
 from model.network.registry import PUMICE, Network, NetworkConfig, architecture_of, build, config_from
 
-SHIPPED = Path(__file__).parent.parent / "shipped" / "pumice-11.safetensors"
-"""The weights that `pumice clean` uses when none are named."""
-
 MAX_WEIGHTS_BYTES = 256 * 2**20
 
 Module = TypeVar("Module", bound=nn.Module)

@@ -9,8 +9,9 @@ import numpy as np
 from rich.progress import track
 
 from model.cleaning.cleaner import Cleaner
-from model.guard.guard import ADDED, LOST, Fidelity, Guard
-from model.network.weights import SHIPPED
+from model.guard.guard import Guard
+from model.judging.figures import ADDED, LOST, Fidelity
+from model.shipped import CLEANER
 from model.training.faults import FAULTS, plant
 from scripts.blocks import ROOT, Curve, draw_curves, machine, table, write_block
 from scripts.guard.kinds import left_alone
@@ -64,7 +65,7 @@ def _scores(
     """Score all pages, or take the scores from `keep`; also what is left alone for being no text."""
     if keep is None or not keep.exists():
         guard = Guard()
-        pages = list(track(unseen_pages(data, held, Cleaner(SHIPPED), measured=measured), "cleaning"))
+        pages = list(track(unseen_pages(data, held, Cleaner(CLEANER), measured=measured), "cleaning"))
         found = [asdict(_score(guard, page, index)) for index, page in enumerate(track(pages, "planting"))]
         kept = {"scores": found, "kinds": left_alone(pages)}
         if keep is not None:

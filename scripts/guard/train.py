@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from model.cleaning.cleaner import Cleaner
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from model.training.guard_train import GuardSettings, train_guard
 from scripts.guard.pages import training_samples
 
@@ -14,7 +14,7 @@ from scripts.guard.pages import training_samples
 def train(data: Path, held: Sequence[str], out: Path, init: Path | None, config: GuardSettings) -> Path:
     """Train, anew or from other weights, or go on where an earlier call stopped; the path of the weights."""
     console = Console(highlight=False)
-    samples = training_samples(data, held, Cleaner(SHIPPED), config.seed)
+    samples = training_samples(data, held, Cleaner(CLEANER), config.seed)
     return train_guard(
         samples,
         config,

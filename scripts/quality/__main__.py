@@ -27,8 +27,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from model.images import DataFault
-from model.network.weights import SHIPPED, WeightsError
+from model.network.weights import WeightsError
 from model.scoring.tesseract import OcrFault, OcrMissing, require_languages
+from model.shipped import CLEANER
 from scripts.blocks import ROOT, Curve, draw_curves, write_block
 from scripts.quality.case import Kind, Method, Task
 from scripts.quality.cost import A4, SMALL, cost, seams
@@ -85,7 +86,7 @@ def _parse() -> argparse.Namespace:
     add("--curve", action="append", metavar="RUN", help="trainings to draw, by folder of runs/; default: all")
     given = parser.parse_args()
     given.only = given.only or list(SECTIONS)
-    given.model = given.model or ([] if given.only == ["tables"] else [SHIPPED])
+    given.model = given.model or ([] if given.only == ["tables"] else [CLEANER])
     given.results = given.results or ROOT / ("runs/quality-quick" if given.quick else "infra/quality")
     if given.data is None and any(section in TASKS for section in given.only):
         parser.error("--data is needed: a folder of real scans")

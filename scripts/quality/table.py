@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from model.network.weights import SHIPPED, card_path
+from model.network.weights import card_path
+from model.shipped import CLEANER
 from scripts.blocks import table
 from scripts.quality import figures
 from scripts.quality.case import Kind
@@ -117,9 +118,9 @@ def variants_table(sections: Sections) -> str:
 
 def shipped_table() -> str:
     """What the shipped weights are and how they were made, from their card."""
-    path = card_path(SHIPPED)
+    path = card_path(CLEANER)
     if not path.exists():
-        return f"`{SHIPPED.name}` has no card."
+        return f"`{CLEANER.name}` has no card."
     card = json.loads(path.read_text())
     apart = ("command", "scores", "init", "mean")
     facts = {key: value for key, value in card.items() if value is not None and key not in apart}
@@ -127,7 +128,7 @@ def shipped_table() -> str:
     if earlier := list(_earlier(card)):
         shown = earlier[:_EARLIER] + ([f"{more} more"] if (more := len(earlier) - _EARLIER) > 0 else [])
         rows.append([f"begun from (all of it in `{path.name}`)", ", from ".join(shown)])
-    return table(["", f"`{SHIPPED.name}`"], rows)
+    return table(["", f"`{CLEANER.name}`"], rows)
 
 
 def _earlier(card: dict[str, Any]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from model.network.weights import SHIPPED, WeightsError, fingerprint
+from model.network.weights import WeightsError, fingerprint
+from model.shipped import CLEANER
 from scripts.blocks import table
 from scripts.quality import figures
 from scripts.quality.case import Kind
@@ -129,7 +130,7 @@ def _our_weights(sections: Sections) -> tuple[str, str] | None:
         if one.weights and one.kind is Kind.OURS
     }  # fmt: skip
     try:
-        shipped = fingerprint(SHIPPED)
+        shipped = fingerprint(CLEANER)
     except WeightsError:
         shipped = ""
     last = list(found)[-1] if found else ""

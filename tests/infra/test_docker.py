@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "infra" / "Dockerfile"
@@ -114,4 +114,4 @@ def test_the_package_that_is_built_from_the_copies_has_the_weights_and_the_comma
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {str(path.relative_to(ROOT)) for wing in ("jobs", "model") for path in (ROOT / wing).rglob("*.py")}
     assert code <= names
-    assert str(SHIPPED.relative_to(ROOT)) in names
+    assert str(CLEANER.relative_to(ROOT)) in names

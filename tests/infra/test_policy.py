@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from jobs.cli.demo import make_archive
 from jobs.stores import s3_client
 from jobs.stores.open import open_store
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from tests.s3_server import S3Server
 from tests.samples import digests
 
@@ -79,7 +79,7 @@ def pumice(identity: dict[str, str], *arguments: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 def test_it_is_enough_for_a_whole_run_and_for_looking_after_it(
     identity: dict[str, str], limited: Any, tmp_path: Path
 ) -> None:

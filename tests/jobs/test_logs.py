@@ -26,7 +26,7 @@ from jobs.logs import VARIABLE, about, figures, write_json
 from jobs.shard.inspector import Scan
 from jobs.shard.meter import Progress
 from jobs.shard.pipeline import Bench
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from tests.jobs.cli.test_progress import PLAN
 from tests.samples import Inverter, Item, Trusting, archive, png
 
@@ -178,7 +178,7 @@ def test_another_wish_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         logs.configure(Console(stderr=True))
 
 
-needs_weights = pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+needs_weights = pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 
 
 @needs_weights

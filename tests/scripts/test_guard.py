@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.cleaning.cleaner import Cleaner
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from scripts.guard import measure as guard_measure
 from scripts.guard import pages as guard_pages
 from scripts.guard.kinds import _map, _office, _photograph, _row
@@ -61,7 +61,7 @@ def test_thresholds_are_chosen_by_other_pages_than_those_measured_on(
         cv2.imwrite(str(tmp_path / "office-scans" / f"{index}.png"), np.full((64, 64), 200, np.uint8))
     monkeypatch.setattr(guard_pages, "draw", draw)
     monkeypatch.setattr(guard_pages, "_pairs", lambda *_: ([], []))
-    cleaner = Cleaner(SHIPPED, "cpu")
+    cleaner = Cleaner(CLEANER, "cpu")
     names = [
         {page.name for page in guard_pages.unseen_pages(tmp_path, [], cleaner, measured=measured)}
         for measured in (False, True)

@@ -235,7 +235,7 @@ def test_a_card_tells_of_a_mean_and_of_what_its_parts_were_begun_from(
     }
     third = {"command": "pumice train --out C", "steps": 1000, "seed": 3, "init": mean}
     parts = "0.3 of 3,000 steps, seed 1, from 0.7 of 2,000 steps, seed 2, from 3,000 steps, seed 1 (by hand)"
-    monkeypatch.setattr(quality_table, "SHIPPED", tmp_path / "c.safetensors")
+    monkeypatch.setattr(quality_table, "CLEANER", tmp_path / "c.safetensors")
     for card, said in ((mean, parts), (third, f"the mean `scripts/run mix A=0.3 B=0.7`, from {parts}")):
         (tmp_path / "c.json").write_text(json.dumps(card))
         lines = shipped_table().splitlines()

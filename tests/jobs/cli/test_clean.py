@@ -20,11 +20,12 @@ from jobs.stores.base import LEDGER, Store
 from jobs.stores.open import open_store
 from jobs.upkeep.gc import gc
 from model.network.autoencoder import Autoencoder, AutoencoderConfig
-from model.network.weights import SHIPPED, save_weights
+from model.network.weights import save_weights
+from model.shipped import CLEANER
 from tests.processes import signal_workers, wait_for_end
 from tests.samples import digests
 
-if not SHIPPED.exists():
+if not CLEANER.exists():
     pytest.skip("no shipped weights", allow_module_level=True)
 
 
@@ -99,7 +100,7 @@ def test_what_is_new_or_changed_is_done_and_nothing_else(
 def test_resume_goes_on_with_what_was_recorded(archive: Path, tmp_path: Path, ray_session: None) -> None:
     source, destination, weights = tmp_path / "source", tmp_path / "cleaned", tmp_path / "w.safetensors"
     make_archive(source, dpi=50)
-    weights.write_bytes(SHIPPED.read_bytes())
+    weights.write_bytes(CLEANER.read_bytes())
     api.clean(str(source), str(destination), CleanOptions(model=weights, max_attempts=2))
     weights.unlink()  # the destination keeps them
     (source / "new.tar").write_bytes((source / "letters.tar").read_bytes())

@@ -20,7 +20,8 @@ from jobs.stores.base import LEDGER
 from jobs.stores.open import open_store
 from model.network import registry as networks
 from model.network.autoencoder import Autoencoder, AutoencoderConfig
-from model.network.weights import SHIPPED, save_weights
+from model.network.weights import save_weights
+from model.shipped import CLEANER
 from tests.processes import descendants, wait_for_end
 from tests.samples import digests
 
@@ -67,7 +68,7 @@ def test_demo_says_where_to_look(tmp_path: Path) -> None:
 BAD_WEIGHTS = {
     "missing": None,
     "garbage": b"this is no safetensors file",
-    "cut": SHIPPED.read_bytes()[:1000] if SHIPPED.exists() else b"",
+    "cut": CLEANER.read_bytes()[:1000] if CLEANER.exists() else b"",
 }
 
 

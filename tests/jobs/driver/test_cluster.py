@@ -17,7 +17,7 @@ from jobs.cli.demo import make_archive
 from jobs.ledger.ledger import Ledger
 from jobs.stores.base import LEDGER
 from jobs.stores.open import open_store
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from tests.processes import descendants
 from tests.samples import digests
 
@@ -69,7 +69,7 @@ def frozen_at_work(raylet: int, destination: Path) -> tuple[int, list[str]]:
     raise TimeoutError("no cleaner of this node claimed a shard")
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 def test_what_a_killed_node_had_in_work_is_done_elsewhere(
     cluster: "cluster_utils.Cluster", tmp_path: Path
 ) -> None:

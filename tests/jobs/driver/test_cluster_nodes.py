@@ -22,7 +22,7 @@ from jobs.cli.demo import make_archive
 from jobs.config import CleanOptions
 from jobs.ledger.ledger import Ledger
 from jobs.stores.open import open_store
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from tests.logical_gpus import DRAINING, GO, START_S, Seen, seen
 from tests.processes import descendants
 from tests.s3_server import S3Server
@@ -32,7 +32,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet"),
+    pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet"),
 ]
 NODE = {"object_store_memory": 80 * 2**20}
 BOXES = 10

@@ -16,7 +16,7 @@ import pytest
 from jobs.cli.demo import make_archive
 from jobs.driver.metrics import COUNTERS, GAUGES, HISTOGRAM
 from jobs.driver.run import RunSummary
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from tests.samples import Item, archive, png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -90,7 +90,7 @@ def cleaned(source: Path, destination: Path, address: str) -> RunSummary:
     return RunSummary(**json.loads(told.stdout.splitlines()[-1]))
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 def test_what_is_scraped_is_what_the_run_says(cluster: tuple[str, int], tmp_path: Path) -> None:
     source, (address, port) = tmp_path / "source", cluster
     make_archive(source, dpi=50)

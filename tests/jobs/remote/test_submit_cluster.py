@@ -19,7 +19,8 @@ from jobs.ledger.runs import last_runs
 from jobs.remote.ray_api import JobsApi
 from jobs.stores.base import LEDGER
 from jobs.stores.open import open_store
-from model.network.weights import SHIPPED, fingerprint
+from model.network.weights import fingerprint
+from model.shipped import CLEANER
 from tests.processes import signal_workers
 from tests.ray_head import CPUS, TOKEN, Head, serve_head
 from tests.s3_server import S3Server
@@ -28,7 +29,7 @@ from tests.samples import digests
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not SHIPPED.exists(), reason="no shipped weights"),
+    pytest.mark.skipif(not CLEANER.exists(), reason="no shipped weights"),
     pytest.mark.skipif(not importlib.util.find_spec("aiohttp"), reason="no ray[default]: scripts/setup test"),
 ]
 PUMICE = str(Path(sys.executable).parent / "pumice")
@@ -106,7 +107,7 @@ def test_a_night_on_s3_ends_as_the_job_does_and_the_next_finds_nothing_to_do(
 ) -> None:
     source, destination = f"{s3_url}/source", f"{s3_url}/cleaned"
     put(archive, source)
-    mine = shutil.copy(SHIPPED, tmp_path / "mine.safetensors")
+    mine = shutil.copy(CLEANER, tmp_path / "mine.safetensors")
     words = ("submit", source, destination, "--cluster", head.url, "--follow", "--model", str(mine))
     code, told = pumice(*words)
     assert code == 3, told  # one page is broken on purpose
@@ -115,7 +116,7 @@ def test_a_night_on_s3_ends_as_the_job_does_and_the_next_finds_nothing_to_do(
     assert digests(open_store(destination)).keys() == digests(open_store(source)).keys()
     (record,) = last_runs(open_store(destination), 5)
     assert (record.submission, record.exit_code) == (job_of(told), 3)
-    assert record.weights_sha256 == fingerprint(SHIPPED)
+    assert record.weights_sha256 == fingerprint(CLEANER)
     assert f"submitted as {record.submission}: exit 3" in pumice("status", destination)[1]
     code, again = pumice(*words)
     assert code == 0 and "Nothing to do: 3 shards are done." in again

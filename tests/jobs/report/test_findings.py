@@ -26,7 +26,7 @@ from jobs.report.findings import SHOWN, Spread, _Tally
 from jobs.report.schema import SCHEMA, Row, write_parquet
 from jobs.shard.attempt import clean_shard
 from jobs.stores.local import LocalStore
-from model.judging.condition import Condition
+from model.judging.figures import Condition
 from tests.samples import Item, archive, fill, png, task_of, workshop
 
 STATE = Condition(0.5, 0.1, 0.01, 0.8, 0.9, 0.1, 0.2)

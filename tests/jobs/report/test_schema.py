@@ -11,8 +11,7 @@ from jobs.errors import ArchiveDamaged, PageError
 from jobs.report.schema import SCHEMA, Row, printable, write_parquet
 from jobs.shard.page_file import copied
 from jobs.shard.row_spill import Rows
-from model.guard.guard import Fidelity
-from model.judging.condition import Condition
+from model.judging.figures import Condition, Fidelity
 
 ROW = Row("shard", "a.png", 0, 0, "cleaned", source_sha256="before", output_sha256="after", bytes_in=9)
 

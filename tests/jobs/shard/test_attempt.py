@@ -21,7 +21,8 @@ from jobs.shard.attempt import MANY, clean_shard
 from jobs.stores.base import LEDGER, Staged, Store, Upload
 from jobs.stores.local import LocalStore
 from jobs.stores.open import open_store
-from model.judging.condition import Condition, at_scale, condition
+from model.judging.condition import at_scale, condition
+from model.judging.figures import Condition
 from tests.samples import (
     Inverter,
     Item,

@@ -13,7 +13,8 @@ from model.device import DeviceError, fast_dtype, pick_device
 from model.network import autoencoder, forward
 from model.network.autoencoder import Autoencoder, AutoencoderConfig, is_large
 from model.network.forward import PageNetwork
-from model.network.weights import SHIPPED, save_weights
+from model.network.weights import save_weights
+from model.shipped import CLEANER
 from tests.model.cleaning.test_stroke_width import written
 
 TINY = AutoencoderConfig(widths=(8, 8, 16), blocks=(2, 1, 2))
@@ -136,24 +137,24 @@ def test_tiles_of_a_large_page_are_seen_as_it_is(weights: Path, monkeypatch: pyt
         assert farthest(cleaned, cleaner.clean([page], large=True)[0]) <= 1, "but as a part of one"
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 @pytest.mark.parametrize("pen", [16, 24])
 @pytest.mark.usefixtures("large")
 def test_wide_faint_writing_is_seen_in_larger_cells(pen: int) -> None:
     page, ink = written(pen, ink=150), written(pen, ink=0, paper=255) < 128
-    cleaner = Cleaner(SHIPPED, "cpu")
+    cleaner = Cleaner(CLEANER, "cpu")
     found, lost = cleaner.clean([page])[0], cleaner.clean([page], large=False)[0]
     assert np.mean(lost[ink] < 128) < 0.1, "in small cells it is taken for a stain"
     assert np.mean(found[ink] < 128) > 0.75
     assert np.mean(found[cv2.dilate(ink.astype(np.uint8), np.ones((9, 9))) == 0] > 250) > 0.95
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 @pytest.mark.usefixtures("large")
 def test_a_picture_beside_wide_writing_stays_as_it_is() -> None:
     page = np.vstack([written(16, ink=140), np.full((200, 480), 190, np.uint8)])
     page[500:660, 60:420] = np.linspace(40, 150, 360).astype(np.uint8)
-    assert np.array_equal(Cleaner(SHIPPED, "cpu").clean([page])[0][502:658, 62:418], page[502:658, 62:418])
+    assert np.array_equal(Cleaner(CLEANER, "cpu").clean([page])[0][502:658, 62:418], page[502:658, 62:418])
 
 
 @pytest.mark.usefixtures("large")
@@ -182,9 +183,9 @@ def test_a_tiled_page_equals_the_untiled_one_at_full_depth(tmp_path: Path) -> No
     _compare_tiles(tmp_path / "deep.safetensors")
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 def test_a_tiled_page_equals_the_untiled_one_with_the_shipped_weights() -> None:
-    _compare_tiles(SHIPPED)
+    _compare_tiles(CLEANER)
 
 
 def _compare_tiles(path: Path) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from model.cleaning.cleaner import Cleaner
 from model.cleaning.keep_pictures import keep_insets
 from model.drawing.photographs import photograph
-from model.network.weights import SHIPPED
 from model.page import Page
+from model.shipped import CLEANER
 
 HEIGHT, WIDTH, SIDE = 600, 480, 4
 PICTURE = np.s_[120:360, 80:300]
@@ -164,4 +164,4 @@ def test_the_cleaner_leaves_a_photograph_alone() -> None:
     page = text()
     tones = photograph(np.random.default_rng(13), 240, 220)
     page[PICTURE] = 60 + 120 * tones
-    assert np.array_equal(Cleaner(SHIPPED, "cpu").clean([page])[0][PICTURE], page[PICTURE])
+    assert np.array_equal(Cleaner(CLEANER, "cpu").clean([page])[0][PICTURE], page[PICTURE])

@@ -14,7 +14,8 @@ from model.guard.writing import PALE, darkness, surer, went
 from model.judging.condition import at_scale
 from model.judging.paper_map import Grey
 from model.judging.text_or_picture import unlike_text
-from model.network.weights import SHIPPED, WeightsError
+from model.network.weights import WeightsError
+from model.shipped import CLEANER
 from model.training.faults import FAULTS, Fault, plant
 from model.training.guard_samples import labels
 
@@ -123,7 +124,7 @@ def test_labels_tell_lost_ink_from_lost_dirt_and_from_sharper_edges() -> None:
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no guard's"):
-        load_guard(SHIPPED)
+        load_guard(CLEANER)
     with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
         load_guard(tmp_path / "nowhere.safetensors")
     path = save_guard(GuardNetwork(), tmp_path / "guard.safetensors")
@@ -165,7 +166,7 @@ def test_the_guard_judges_as_it_was_taught(guard: Guard) -> None:
     cleaned[:120] = np.minimum(cleaned[:120], text(3)[:120])
     pages = torch.from_numpy(np.stack([scan, cleaned]))[None] / 255
     with torch.no_grad():
-        expected = torch.sigmoid(load_guard(fidelity.SHIPPED)(pages))[0].numpy()
+        expected = torch.sigmoid(load_guard(fidelity.CLEANER)(pages))[0].numpy()
     before, after = strokes(scan), strokes(cleaned)
     changed = strokes_changed(before, after)
     gone = went(darkness(scan, before), darkness(cleaned, after))

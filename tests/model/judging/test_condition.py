@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from model.drawing.pages import render_page
-from model.judging.condition import Condition, at_scale, condition
+from model.judging.condition import at_scale, condition
+from model.judging.figures import Condition
 
 Page = NDArray[np.uint8]
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from model.network.autoencoder import Autoencoder, AutoencoderConfig
 from model.network.registry import PUMICE
 from model.network.weights import (
-    SHIPPED,
     WeightsError,
     card_path,
     fingerprint,
@@ -24,6 +23,7 @@ from model.network.weights import (
     save_card,
     save_weights,
 )
+from model.shipped import CLEANER
 
 TINY = AutoencoderConfig((2,), (4, 6), (2, 1))
 
@@ -64,9 +64,9 @@ def test_others_may_read_what_was_saved(good: Path) -> None:
     assert good.stat().st_mode == plain.stat().st_mode
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped yet")
+@pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
 def test_the_shipped_weights_are_small_enough() -> None:
-    assert sum(p.numel() for p in load_weights(SHIPPED).parameters()) <= 2_000_000
+    assert sum(p.numel() for p in load_weights(CLEANER).parameters()) <= 2_000_000
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from model.cleaning.cleaner import Cleaner
 from model.drawing.pages import render_page
 from model.guard.network import CELL, load_guard
-from model.network.weights import SHIPPED
+from model.shipped import CLEANER
 from model.training.cleaner_samples import _LARGE, _SMALL, Patches
 from model.training.guard_samples import GuardSamples
 from model.training.guard_train import GuardSettings, train_guard
@@ -55,7 +55,7 @@ def test_a_batch_is_decided_by_its_step_alone() -> None:
 
 
 def test_what_the_real_cleaner_does_to_clean_pages_is_no_loss() -> None:
-    batches = samples(Cleaner(SHIPPED)).batches(0, 4)
+    batches = samples(Cleaner(CLEANER)).batches(0, 4)
     wrong = [batch.wrong[:, 0].mean() for batch in batches]
     assert max(wrong) < 0.3
 

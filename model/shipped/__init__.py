@@ -1,0 +1,9 @@
+"""The weights that ship with Pumice; their cards lie beside them. Commands import this without torch."""
+
+from pathlib import Path
+
+CLEANER = Path(__file__).parent / "pumice-11.safetensors"
+"""The weights that `pumice clean` uses when none are named."""
+
+GUARD = Path(__file__).parent / "guard-6.safetensors"
+"""The guard that fits `CLEANER`."""
