@@ -7,7 +7,6 @@ import torch
 
 from model.drawing.pages import render_page
 from model.drawing.textures import fractal_noise
-from model.guard import guard as fidelity
 from model.guard.guard import Guard
 from model.guard.network import CELL, STRIDE, GuardNetwork, load_guard, save_guard, strokes, strokes_changed
 from model.guard.writing import PALE, darkness, surer, went
@@ -15,7 +14,7 @@ from model.judging.condition import at_scale
 from model.judging.paper_map import Grey
 from model.judging.text_or_picture import unlike_text
 from model.network.weights import WeightsError
-from model.shipped import CLEANER
+from model.shipped import CLEANER, GUARD
 from model.training.faults import FAULTS, Fault, plant
 from model.training.guard_samples import labels
 
@@ -166,7 +165,7 @@ def test_the_guard_judges_as_it_was_taught(guard: Guard) -> None:
     cleaned[:120] = np.minimum(cleaned[:120], text(3)[:120])
     pages = torch.from_numpy(np.stack([scan, cleaned]))[None] / 255
     with torch.no_grad():
-        expected = torch.sigmoid(load_guard(fidelity.CLEANER)(pages))[0].numpy()
+        expected = torch.sigmoid(load_guard(GUARD)(pages))[0].numpy()
     before, after = strokes(scan), strokes(cleaned)
     changed = strokes_changed(before, after)
     gone = went(darkness(scan, before), darkness(cleaned, after))
