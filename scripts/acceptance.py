@@ -141,7 +141,9 @@ def kill_often(source: str, destination: Path, kills: int, seconds: float, seed:
 
 def main() -> None:
     """Do it all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/run acceptance", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="a folder with office-scans, old-books, ...")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

@@ -113,7 +113,9 @@ def parse(words: Sequence[str]) -> list[Part]:
 
 def main() -> None:
     """Parse and do it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/run mix", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("weights", nargs="+", metavar="FILE[=SHARE]")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()

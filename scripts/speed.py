@@ -1,12 +1,12 @@
-"""`scripts/run speed time|memory`: what the job costs beside its parts, and what memory it takes.
+"""`scripts/run speed time|memory`: how much time the job takes beside its parts, and how much memory.
 
-speed: A4 pages at 300 dpi (JPEG, PNG, G4) in a few tars. The floor is the time of decode, network and encode
-alone, one stage after the other, each with all cores; it is measured before and after the job, in one run,
-because machines drift. The ratio floor / job says how much the job adds.
+time: A4 pages at 300 dpi (JPEG, PNG, G4) in a few tars. The floor is the time of decode, network and encode
+alone, one stage after the other, each with all cores. It is measured before and after the job, in one run,
+because the speed of a machine drifts. The ratio floor / job says how much the job adds.
 
-memory: one tar of about 2 GB of uncompressed A4 pages through one cleaner, its memory sampled all the while.
+memory: one tar of about 2 GB of uncompressed A4 pages goes through one cleaner, whose memory is sampled.
 
-Both write their figures into README.md between their markers, and name the machine.
+Both write their figures into a block of README.md, and name the machine.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def clocked(spent: dict[str, float], name: str, work: Callable[[], T]) -> T:
     return result
 
 
-def speed(pages: int) -> str:
+def job_time(pages: int) -> str:
     """Floor, job, floor; a Markdown table."""
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as name:
         source, destination = Path(name) / "source", Path(name) / "cleaned"
@@ -220,12 +220,14 @@ def memory(megabytes: int) -> str:
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory"])
-    parser.add_argument("--pages", type=int, default=120)
-    parser.add_argument("--megabytes", type=int, default=2000)
+    parser = argparse.ArgumentParser(
+        prog="scripts/run speed", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=["time", "memory"])
+    parser.add_argument("--pages", type=int, default=120, help="for time (120)")
+    parser.add_argument("--megabytes", type=int, default=2000, help="for memory (2000)")
     given = parser.parse_args()
-    text = speed(given.pages) if given.what == "speed" else memory(given.megabytes)
+    text = job_time(given.pages) if given.what == "time" else memory(given.megabytes)
     print(text)
     write_block(ROOT / "README.md", given.what, text)
 

@@ -189,7 +189,9 @@ def _killed_by_chance(command: list[str], chance: random.Random, row: Row) -> bo
 
 def main() -> None:
     """Do it all, print the table, write it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/run chaos", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--zombies", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3, help="with each kind of S3 fault")

@@ -1,79 +1,130 @@
-"""`scripts/run scale`: what a million shards on 500 cleaners ask of the driver and of S3.
+"""`scripts/run scale`: what a run over a million shards on 500 cleaners asks of the driver and of S3.
 
-The real driver (`jobs.driver.run.run`: plan, dispatch, ledger, lease, compactions) runs against a store in
-memory
-and cleaners that live by a simulated clock, some of which fail, die, or meet a shard that kills them. The
-loop that stands between it and Ray is measured by itself. Each size has a process of its own. Prints tables,
-and the sizes at which things break; --write puts them into ARCHITECTURE.md.
+The real driver (`jobs.driver.run.run`: plan, dispatch, ledger, lease, compactions) runs with a store in
+memory and with cleaners that live by a simulated clock. Some cleaners fail or die, or meet a shard that kills
+them. The driver's loop is measured by itself on a real Ray. Prints tables, and how many cleaners break what;
+--write puts them into infra/scale.md.
 """
 
 import argparse
-import json
 import logging
-import subprocess
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 
-from scripts.blocks import ROOT, machine, write_block
-from scripts.scale.feed import measure_played, measure_real
-from scripts.scale.fleet import Fates
-from scripts.scale.run import Figures, simulate
-from scripts.scale.table import assumptions, breaks, breaks_table, kinds_line, loops_table, runs_table
+from jobs.driver.feed import SHARDS_IN_FLIGHT
+from jobs.ledger.commit_log import READERS
+from scripts.blocks import ROOT, machine, table, write_block
+from scripts.scale.fleet import SECONDS, Fates
+from scripts.scale.loop import Loop, measure
+from scripts.scale.run import LATENCY_S, Figures, simulate
+from scripts.scale.store import READS
 
 SIZES = (10_000, 100_000, 1_000_000)
-FLEETS = (125, 250, 500, 1000, 2000)
-ENDS = 40
-"""Of attempts, in a loop that is measured."""
+FLEETS = (125, 250, 500, 1000)
+HOUR_S = 3600
+# "Your application can achieve at least 3,500 PUT/COPY/POST/DELETE or 5,500 GET/HEAD requests per second per
+# partitioned prefix": https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html
+WRITES_S, READS_S = 3500, 5500
 
 
-def run_apart(shards: int, actors: int) -> Figures:
-    """Simulate in a process of its own, whose memory is nobody else's."""
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.scale.__main__",
-        "--driver",
-        str(shards),
-        "--actors",
-        str(actors),
+def runs_table(runs: Sequence[Figures]) -> str:
+    """A column for each size."""
+    rows: dict[str, Callable[[Figures], str]] = {
+        "planning: CPU": lambda run: f"{run.plan_s:,.1f} s",
+        "the loop without Ray: CPU a shard": lambda run: f"{1000 * run.loop_s / run.shards:.2f} ms",
+        "compactions beside it: CPU and waiting": lambda run: f"{run.compactions:,}: {run.compact_s:,.0f} s",
+        "the next run, with nothing to do: CPU": lambda run: f"{run.again_s:,.1f} s",
+        "attempts": lambda run: f"{run.attempts:,}",
+        "simulated hours, shards/s": lambda run: f"{run.simulated_s / HOUR_S:.1f}, {_pace(run):.1f}",
+        "requests a shard: cleaners, driver": _by_caller,
+        "destination: writes/s, reads/s": lambda run: f"{_rate(run, False):,.0f}, {_rate(run, True):,.0f}",
+    }
+    body = [[name, *[cell(run) for run in runs]] for name, cell in rows.items()]
+    return table(["shards", *[f"{run.shards:,}" for run in runs]], body)
+
+
+def loops_table(loops: Sequence[Loop]) -> str:
+    """The driver's loop with fleets of several sizes."""
+    rows = [
+        [f"{one.cleaners:,}", f"{one.wanted_s:.1f}", f"{one.shards_s:.1f}", f"{one.busy:.0%}"]
+        for one in loops
     ]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    return Figures(**json.loads(told.stdout))
+    return table(["cleaners", "shards/s they can do", "shards/s done", "the loop's thread is busy"], rows)
 
 
-def report(sizes: Sequence[int], actors: int) -> str:
+def breaks(run: Figures, loops: Sequence[Loop]) -> dict[str, float]:
+    """What breaks, and at how many cleaners; the first to break first."""
+    cleaners = run.cleaners / _pace(run)  # that do one shard/s
+    found = {
+        "the loop's thread is full, Ray's calls included": _full_loop(loops),
+        "the loop's thread is full, if Ray cost nothing": run.shards / run.loop_s * cleaners,
+        "the journal grows faster than it is compacted": run.shards / run.compact_s * cleaners,
+        f"the destination, if S3 keeps it in one partition, gets {WRITES_S:,} writes/s":
+            WRITES_S / _rate(run, False) * run.cleaners,
+        f"the same: {READS_S:,} reads/s": READS_S / _rate(run, True) * run.cleaners,
+    }  # fmt: skip
+    return dict(sorted(found.items(), key=lambda one: one[1]))
+
+
+def report(sizes: Sequence[int], cleaners: int) -> str:
     """Measure everything; the text."""
-    real = measure_real(12, 2000, 50)
-    loops = [measure_played(fleet, ENDS, real.look_s) for fleet in FLEETS]
-    runs = [run_apart(shards, actors) for shards in sizes]
+    loops = measure(FLEETS)
+    runs = [simulate(shards, cleaners, Fates())[0] for shards in sizes]
+    found = [[what, f"{float(f'{at:.1e}'):,.0f} cleaners"] for what, at in breaks(runs[-1], loops).items()]
     parts = [
-        f"{actors} simulated cleaners. {assumptions()}",
+        f"{cleaners} simulated cleaners with {SHARDS_IN_FLIGHT} shards in work each. A shard takes "
+        f"{SECONDS:g} s, a request {LATENCY_S:g} s, up to {READERS} at once. The CPU time of requests over "
+        "a network and the report's table are left out.",
         runs_table(runs),
-        kinds_line(runs[-1]),
-        loops_table(real, loops),
-        breaks_table(breaks(runs, loops)),
-        f"{machine()}; `scripts/run scale`.",
+        "The loop on a real Ray, with cleaners that only wait:",
+        loops_table(loops),
+        table(["what breaks", "at"], found),
+        f"{machine()}; `scripts/run scale --write`.",
     ]
     return "\n\n".join(parts)
 
 
+def _pace(run: Figures) -> float:
+    return run.shards / run.simulated_s
+
+
+def _by_caller(run: Figures) -> str:
+    sums = Counter[str]()
+    for (caller, _, _), count in run.requests.items():
+        sums[caller] += count
+    return f"{sums['cleaners'] / run.shards:.1f}, {sums['driver'] / run.shards:.1f}"
+
+
+def _rate(run: Figures, reads: bool) -> float:
+    """Requests on the destination a simulated second."""
+    made = sum(count for (_, kind, _), count in run.requests.items() if (kind in READS) == reads)
+    return made / run.simulated_s
+
+
+def _full_loop(loops: Sequence[Loop]) -> float:
+    """Where the busy share becomes 1: it grows by a power of the fleet's size; the last two loops give it."""
+    small, large = [one for one in loops if one.shards_s > 0.9 * one.wanted_s][-2:]
+    power = math.log(large.busy / small.busy) / math.log(large.cleaners / small.cleaners)
+    return float(large.cleaners * (1 / large.busy) ** (1 / power))
+
+
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shards", type=int, nargs="+", default=SIZES, help="two sizes or more")
-    parser.add_argument("--actors", type=int, default=500)
-    parser.add_argument("--driver", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--write", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="scripts/run scale", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--shards", type=int, nargs="+", default=SIZES, help="how many shards; a run for each"
+    )
+    parser.add_argument("--cleaners", type=int, default=500)
+    parser.add_argument("--write", action="store_true", help="into infra/scale.md")
     given = parser.parse_args()
     logging.disable(logging.WARNING)  # of failures, which are simulated
-    if given.driver:
-        print(json.dumps(asdict(simulate(given.driver, given.actors, Fates())[0])))
-        return
-    text = report(sorted(given.shards), given.actors)
+    text = report(sorted(given.shards), given.cleaners)
     print(text)
     if given.write:
-        write_block(ROOT / "ARCHITECTURE.md", "scale", text)
+        write_block(ROOT / "infra" / "scale.md", "scale", text)
 
 
 if __name__ == "__main__":

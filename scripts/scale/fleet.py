@@ -1,33 +1,32 @@
-"""The world around a driver, in a process of its own: the store, and cleaners that live by a simulated clock.
+"""Cleaners that live by a simulated clock, in place of Ray and its actors.
 
-What a worker asks of the store it asks by the real `Ledger`, when it would: the claim as an attempt begins,
-the commit and what follows as it ends. Only cleaning is left out.
+What a real cleaner asks of the store, a simulated one asks by the real `Ledger` and at the same moment: the
+claim when an attempt begins, the commit and what follows when it ends. Only the cleaning is left out.
 """
 
 import hashlib
 import heapq
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from typing import Any
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import cast
 
-from jobs.driver.outcome import STORE_ERROR, Outcome
+from jobs.driver.dispatch import Dispatch
+from jobs.driver.feed import SHARDS_IN_FLIGHT, Watch
+from jobs.driver.outcome import CRASHED_BESIDE, STORE_ERROR, Outcome
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.plan import Task
+from jobs.ledger.plan import Shard, Task
 from jobs.ledger.records import Claim, Commit, rows_key
-from jobs.stores.base import Staged
-from scripts.scale.store import MemoryStore, Request
+from jobs.shard.meter import Progress
+from jobs.stores.base import ObjectInfo, Staged, Store
+from scripts.scale.store import CountingStore
 
 SECONDS = 60.0
-"""How long a shard takes on average; log-normal, so that some take several times as long."""
-SPREAD = 0.6
+"""How long a shard takes on average; some shards take several times as long."""
 TICK_S = 0.5
-"""What ends within so long is heard of at once, as in the feed's loop."""
-RECIPE = "0123456789abcdef"
-SOURCE = "the source"
-"""The folder that reading the source is counted under."""
+"""The driver hears at once of all attempts that end within this time, as in the feed's loop."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,10 @@ class Fates:
     """How often things go wrong.
 
     Attributes:
-        fails: attempts that end with an error, as a share.
-        breaks: attempts that end with an error of the storage.
-        dies: attempts whose worker dies, and with it whatever else it has in work.
-        deadly: shards that kill every worker that tries them.
+        fails: the share of attempts that end with an error.
+        breaks: the share of attempts that end with an error of the storage.
+        dies: the share of attempts whose cleaner dies, and with it the other shard that it has in work.
+        deadly: the share of shards that kill every cleaner that tries them.
     """
 
     fails: float = 0.002
@@ -47,13 +46,22 @@ class Fates:
     deadly: float = 0.00005
 
 
-@dataclass(frozen=True)
-class End:
-    """An attempt that ended on a cleaner; without an outcome, the cleaner died over it."""
+def shard(number: int) -> Shard:
+    """The n-th archive of the simulated source."""
+    key = f"{number // 1000:04d}/box-{number:07d}.tar"
+    version = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return Shard(key, "tar", (ObjectInfo(key, 10**8 + number, version),))
 
-    cleaner: int
-    task: Task
-    outcome: Outcome | None
+
+def commit_of(task: Task, staged: tuple[Staged, ...] = ()) -> Commit:
+    """The commit of a worker that cleaned a hundred pages."""
+    shard = task.shard
+    return Commit(
+        shard=shard.key, number=task.number, work=task.work, run_id=task.run_id, attempt=task.attempt,
+        recipe="0123456789abcdef", source=shard.objects, staged=staged, members=100, pages=100, cleaned=100,
+        passed_through=0, failed=0, bytes_in=shard.size, bytes_out=shard.size, pixels=870_000_000,
+        damaged=None, committed_at="2026-11-23T00:00:00+00:00", host="worker-0123456789",
+    )  # fmt: skip
 
 
 @dataclass
@@ -64,125 +72,106 @@ class _Flight:
     over: bool = False
 
 
-@dataclass
-class World:
-    """A store and a fleet; `step` is all that drives the clock."""
+class Fleet:
+    """Simulated cleaners and their clock.
 
-    fates: Fates
-    rows: bytes
-    store: MemoryStore = field(default_factory=MemoryStore)
-    clock: float = 0.0
-    attempts: int = 0
+    Attributes:
+        clock: simulated seconds so far.
+        attempts: how many attempts have begun.
+        cpu_s: CPU seconds that the cleaners' part of the simulation took.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, store: CountingStore, cleaners: int, fates: Fates) -> None:
+        self.clock = self.cpu_s = 0.0
+        self.attempts = 0
+        self._store, self._fates = store, fates
+        self._ledger = Ledger(cast(Store, store))
         self._random = random.Random(0)
+        self._places = deque(number for _ in range(SHARDS_IN_FLIGHT) for number in range(cleaners))
+        self._at: list[list[_Flight]] = [[] for _ in range(cleaners)]
         self._ends: list[tuple[float, int, _Flight]] = []
-        self._at: dict[int, list[_Flight]] = {}
-        self._ledger = Ledger(self.store)
+        self._waiting: Task | None = None
 
-    def step(self, begun: Sequence[tuple[int, Task]]) -> list[End]:
-        """Begin attempts on cleaners, then let time pass until some end."""
-        ended = [end for cleaner, task in begun if (end := self._begin(cleaner, task)) is not None]
-        until = self.clock if ended else math.inf
+    def run(self, dispatch: Dispatch, watch: Watch) -> None:
+        """Work off the queue, as `jobs.driver.feed` does; raises what `dispatch` and `watch` raise."""
+        while (begun := self._fill(dispatch)) or self._ends:
+            before, self._store.caller = time.process_time(), "cleaners"
+            for flight in begun:
+                self._begin(flight)
+            ended = self._step()
+            self.cpu_s += time.process_time() - before
+            self._store.caller = "driver"
+            deaths = Counter(flight.cleaner for flight, outcome in ended if outcome is None)
+            for flight, outcome in ended:
+                self._at[flight.cleaner].remove(flight)
+                self._places.append(flight.cleaner)
+                if outcome is not None:
+                    dispatch.finished(flight.task, outcome)
+                else:
+                    code = "worker_died" if deaths[flight.cleaner] == 1 else CRASHED_BESIDE
+                    dispatch.crashed(flight.task, code, "the worker died")
+            dispatch.counts.take_seconds()  # as the publisher of metrics does
+            watch(Progress())
+
+    def _fill(self, dispatch: Dispatch) -> list[_Flight]:
+        """Give every free place an attempt; one that may kill its cleaner gets a cleaner of its own."""
+        begun = []
+        for _ in range(len(self._places)):
+            self._waiting = self._waiting or dispatch.next_task()
+            if self._waiting is None:
+                break
+            cleaner = self._places.popleft()
+            flights = self._at[cleaner]
+            if any(flight.task.alone for flight in flights) or (self._waiting.alone and flights):
+                self._places.append(cleaner)
+                continue
+            begun.append(_Flight(cleaner, self._waiting, self._fate(self._waiting)))
+            flights.append(begun[-1])
+            self._waiting = None
+        return begun
+
+    def _begin(self, flight: _Flight) -> None:
+        self.attempts += 1
+        assert self._ledger.claim(_claim(flight.task))
+        end = self.clock + self._random.expovariate(1 / SECONDS)
+        heapq.heappush(self._ends, (end, self.attempts, flight))
+
+    def _step(self) -> list[tuple[_Flight, Outcome | None]]:
+        """Let time pass until attempts end; an attempt without an outcome has lost its cleaner."""
+        ended: list[tuple[_Flight, Outcome | None]] = []
+        until = math.inf
         while self._ends and self._ends[0][0] <= until:
             at, _, flight = heapq.heappop(self._ends)
             if not flight.over:
-                self.clock = at
-                until = min(until, at + TICK_S)
-                ended += self._end(flight)
+                self.clock, until = at, min(until, at + TICK_S)
+                dies = flight.fate == "dies"
+                for one in [one for one in self._at[flight.cleaner] if not one.over] if dies else [flight]:
+                    one.over = True
+                    ended.append((one, None if dies else self._outcome(one)))
         return ended
-
-    def _begin(self, cleaner: int, task: Task) -> End | None:
-        self.attempts += 1
-        if not self._ledger.claim(_claim(task)):
-            return End(cleaner, task, Outcome("lost"))
-        seconds = self._random.lognormvariate(math.log(SECONDS) - SPREAD**2 / 2, SPREAD)
-        flight = _Flight(cleaner, task, self._fate(task))
-        self._at.setdefault(cleaner, []).append(flight)
-        heapq.heappush(self._ends, (self.clock + seconds, self.attempts, flight))
-        return None
 
     def _fate(self, task: Task) -> str:
         digest = hashlib.sha256(task.shard.key.encode()).digest()
-        if int.from_bytes(digest[:4], "big") < self.fates.deadly * 2**32:
+        if int.from_bytes(digest[:4], "big") < self._fates.deadly * 2**32:
             return "dies"
         drawn = self._random.random()
         for name in ("fails", "breaks", "dies"):
-            drawn -= getattr(self.fates, name)
+            drawn -= getattr(self._fates, name)
             if drawn < 0:
                 return name
         return "works"
 
-    def _end(self, flight: _Flight) -> list[End]:
-        flights = self._at[flight.cleaner]
-        if flight.fate == "dies":
-            self._at[flight.cleaner] = []
-            for one in flights:
-                one.over = True
-            return [End(one.cleaner, one.task, None) for one in flights]
-        flights.remove(flight)
-        return [End(flight.cleaner, flight.task, self._outcome(flight))]
-
     def _outcome(self, flight: _Flight) -> Outcome:
-        self.store.count("GetObject", SOURCE)
         if flight.fate == "fails":
             return Outcome("failed", code="ValueError", message="ValueError: the shard is odd")
         if flight.fate == "breaks":
             return Outcome("store", code=STORE_ERROR, message="the store broke")
-        commit = commit_of(flight.task, self._stage(flight.task))
-        if not self._ledger.commit(commit):
-            return Outcome("lost")
+        task, attempt = flight.task, _claim(flight.task).id
+        keys = (task.shard.key, rows_key(task.shard.key))
+        commit = commit_of(task, tuple(self._store.stage(key, attempt, b"data") for key in keys))
+        assert self._ledger.commit(commit)
         self._ledger.publish(commit)
         return Outcome("done", commit)
-
-    def _stage(self, task: Task) -> tuple[Staged, ...]:
-        staged = []
-        for key, data in ((task.shard.key, b"cleaned"), (rows_key(task.shard.key), self.rows)):
-            upload = self.store.stage(key, _claim(task).id)
-            upload.write(data)
-            staged.append(upload.finish())
-        return tuple(staged)
-
-
-def commit_of(task: Task, staged: tuple[Staged, ...]) -> Commit:
-    """What a worker commits that cleaned a hundred pages."""
-    shard = task.shard
-    return Commit(
-        shard=shard.key, number=task.number, work=task.work, run_id=task.run_id, attempt=task.attempt,
-        recipe=RECIPE, source=shard.objects, staged=staged, members=100, pages=100, cleaned=100,
-        passed_through=0, failed=0, bytes_in=shard.size, bytes_out=shard.size, pixels=870_000_000,
-        damaged=None, committed_at="2026-11-23T00:00:00+00:00", host="worker-0123456789",
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a world has seen: simulated seconds, attempts, requests by caller, operation and folder."""
-
-    seconds: float
-    attempts: int
-    requests: dict[Request, int]
-
-
-def serve(connection: Connection, world: World) -> None:
-    """Answer a driver in another process until it hangs up."""
-    while True:
-        try:
-            name, given = connection.recv()
-        except EOFError:
-            return
-        connection.send(_answer(world, name, given))
-
-
-def _answer(world: World, name: str, given: tuple[Any, ...]) -> object:
-    if name == "step":
-        return world.step(*given)
-    if name == "facts":
-        return Facts(world.clock, world.attempts, dict(world.store.requests))
-    world.store.caller = "driver"
-    answer = getattr(world.store, name)(*given)
-    world.store.caller = "workers"
-    return list(answer) if name == "list" else answer
 
 
 def _claim(task: Task) -> Claim:

@@ -1,12 +1,11 @@
-"""One simulated run: the real driver with a fleet in place of Ray, and what the run costs it."""
+"""One simulated run: the real driver with a simulated fleet and store, and what the run costs the driver."""
 
-import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -16,85 +15,61 @@ from jobs.driver import run as runs
 from jobs.driver.dispatch import Dispatch
 from jobs.driver.feed import Watch
 from jobs.driver.run import Job, RunSummary, Silent
+from jobs.ledger.commit_log import READERS
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Plan
-from jobs.stores.base import Store
-from scripts.scale.driver import Archives, Fleet, Remote, world
-from scripts.scale.fleet import Facts, Fates
+from jobs.stores.base import ObjectInfo, Store
+from scripts.scale.fleet import Fates, Fleet, shard
+from scripts.scale.store import CountingStore, Request
 
-TABLE_AT_MOST = 10_000
-"""Of larger runs the report's table is left out: its time goes with the shards, as one run shows."""
+LATENCY_S = 0.1
+"""How long a request takes: AWS says that small objects take 0.1 to 0.2 s, in
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html"""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a simulated run came to; seconds are the driver's CPU's unless they are said to be others.
+    """What a simulated run came to. Seconds are CPU seconds of the driver unless said otherwise.
 
     Attributes:
-        shards, actors: what was simulated.
-        plan_s, loop_s, end_s, table_s: until the first attempt begins, until the last has ended, until the
-            run has ended; making the report's table, None if it was left out.
-        compactions, compact_s, compact_wait_s: how many there were beside the loop, and what they took.
-        loop_wait_s: what else the loop waits for the store.
-        simulated_s: how long the fleet took.
-        attempts, committed, quarantined: what came of it.
-        mib_before, mib_planned, mib: the driver's memory at the start, its peak until planned, its peak.
-        requests: by caller, operation and folder.
+        shards, cleaners: what was simulated.
+        plan_s: until the first attempt begins.
+        loop_s: until the last attempt has ended, without compactions.
+        again_s: a second run, which finds nothing to do.
+        compactions: how many compactions there were during the loop.
+        compact_s: how long these would take: CPU, and waiting for the store.
+        simulated_s: how long the fleet took, by its clock.
+        attempts: how many attempts there were.
+        requests: of the first run, by caller, operation and folder.
     """
 
     shards: int
-    actors: int
+    cleaners: int
     plan_s: float
     loop_s: float
-    end_s: float
-    table_s: float | None
+    again_s: float
     compactions: int
     compact_s: float
-    compact_wait_s: float
-    loop_wait_s: float
     simulated_s: float
     attempts: int
-    committed: int
-    quarantined: int
-    mib_before: float
-    mib_planned: float
-    mib: float
-    requests: list[tuple[str, str, str, int]]
+    requests: Counter[Request]
 
 
-@dataclass
-class _Watch:
-    """Stops the times of a driver: of its CPU, and of what it would wait for the store."""
+class _Archives:
+    """A source of archives; a run without cleaning only lists it."""
 
-    remote: Remote
-    marks: list[tuple[float, float, float]] = field(default_factory=list)
-    spans: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    url = "s3://source"
 
-    def mark(self) -> None:
-        """Note the moment: CPU seconds, seconds waited, the most MiB so far."""
-        status = Path("/proc/self/status").read_text()
-        found = re.search(r"VmHWM:\s*(\d+) kB", status)
-        assert found is not None
-        self.marks.append((time.process_time(), self.remote.waited_s, int(found[1]) / 1024))
+    def __init__(self, count: int) -> None:
+        self._count = count
 
-    @contextmanager
-    def timed(self, owner: object, name: str) -> Iterator[None]:
-        """Note what each call of a function takes."""
-        function: Callable[..., Any] = getattr(owner, name)
-        spans = self.spans.setdefault(name, [])
-
-        def call(*given: Any) -> Any:
-            before = time.process_time(), self.remote.waited_s
-            result = function(*given)
-            spans.append((time.process_time() - before[0], self.remote.waited_s - before[1]))
-            return result
-
-        with patch.object(owner, name, call):
-            yield
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All of them, in key order."""
+        return (shard(number).objects[0] for number in range(self._count))
 
 
 class _Inline(Executor):
-    """Does what it is given at once."""
+    """Runs what is submitted at once."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -105,53 +80,49 @@ class _Inline(Executor):
         return done
 
 
-def simulate(shards: int, actors: int, fates: Fates) -> tuple[Figures, RunSummary]:
-    """Run from nothing to the end, and see what it costs."""
-    with world(fates) as remote:
-        watch = _Watch(remote)
+@contextmanager
+def _compactions(store: CountingStore) -> Iterator[list[tuple[float, float]]]:
+    """Of each compaction: its CPU seconds, and the seconds that it would wait for the store."""
+    spans, compact = list[tuple[float, float]](), Ledger.compact
 
-        def work(job: Job, plan: Plan, dispatch: Dispatch, watcher: Watch) -> None:
-            watch.mark()
-            fleet = Fleet(remote, actors)
-            with watch.timed(Ledger, "compact"):
-                while dispatch.waiting:
-                    fleet.run(dispatch, watcher)
-                    dispatch.revisit()
-            watch.mark()
+    def timed(ledger: Ledger) -> None:
+        cpu, before = time.process_time(), store.requests.copy()
+        compact(ledger)
+        made = store.requests - before
+        lists = sum(count for (_, operation, _), count in made.items() if operation == "ListObjectsV2")
+        waited = LATENCY_S * (lists + (made.total() - lists) / READERS)
+        spans.append((time.process_time() - cpu, waited))
 
-        job = Job(cast(Store, Archives(shards)), cast(Store, remote), b"", Recipe("0" * 64), CleanOptions())
-        table = nullcontext() if shards <= TABLE_AT_MOST else patch.object(runs, "compact", lambda *_: None)
-        # Simulated time flies: beside the loop, a compaction would seem to take hours of it.
-        inline = patch.object(compactor, "ThreadPoolExecutor", _Inline)
-        with inline, patch.object(runs, "_work", work), table, watch.timed(runs, "_compact"):
-            watch.mark()
-            summary = runs.run(job, Silent())
-            watch.mark()
-        return _figures(shards, actors, watch, remote.ask("facts"), summary), summary
+    with patch.object(Ledger, "compact", timed):
+        yield spans
 
 
-def _figures(shards: int, actors: int, watch: _Watch, facts: Facts, summary: RunSummary) -> Figures:
-    begun, planned, worked, ended = watch.marks
-    compactions, tables = watch.spans["compact"], watch.spans["_compact"]
-    table_s = sum(cpu for cpu, _ in tables)
-    compact_wait_s = sum(wait for _, wait in compactions)
-    return Figures(
-        shards=shards,
-        actors=actors,
-        plan_s=planned[0] - begun[0],
-        loop_s=worked[0] - planned[0],
-        end_s=ended[0] - worked[0] - table_s,
-        table_s=table_s if shards <= TABLE_AT_MOST else None,
-        compactions=len(compactions),
-        compact_s=sum(cpu for cpu, _ in compactions),
-        compact_wait_s=compact_wait_s,
-        loop_wait_s=worked[1] - planned[1] - compact_wait_s,
-        simulated_s=facts.seconds,
-        attempts=facts.attempts,
-        committed=summary.shards,
-        quarantined=len(summary.quarantined),
-        mib_before=begun[2],
-        mib_planned=planned[2],
-        mib=ended[2],
-        requests=[(*request, count) for request, count in sorted(facts.requests.items())],
-    )
+def simulate(shards: int, cleaners: int, fates: Fates) -> tuple[Figures, RunSummary]:
+    """Run from nothing to the end, then once more."""
+    store = CountingStore()
+    fleet = Fleet(store, cleaners, fates)
+    marks, spans = list[float](), list[tuple[float, float]]()
+
+    def work(_job: Job, _plan: Plan, dispatch: Dispatch, watch: Watch) -> None:
+        marks.append(time.process_time())
+        with _compactions(store) as seen:
+            while dispatch.waiting:
+                fleet.run(dispatch, watch)
+                dispatch.revisit()
+        marks.append(time.process_time() - fleet.cpu_s)
+        spans.extend(seen)
+
+    job = Job(cast(Store, _Archives(shards)), cast(Store, store), b"", Recipe("0" * 64), CleanOptions())
+    # Simulated time passes quickly: on a thread of its own a compaction would seem to take hours of it.
+    inline = patch.object(compactor, "ThreadPoolExecutor", _Inline)
+    # There are no rows to make the report's table of.
+    with inline, patch.object(runs, "_work", work), patch.object(runs, "compact", lambda *_: None):
+        begun = time.process_time()
+        summary = runs.run(job, Silent())
+        requests, again = store.requests.copy(), time.process_time()
+        runs.run(job, Silent())
+    figures = Figures(
+        shards, cleaners, marks[0] - begun, marks[1] - marks[0] - sum(cpu for cpu, _ in spans),
+        time.process_time() - again, len(spans), sum(map(sum, spans)), fleet.clock, fleet.attempts, requests,
+    )  # fmt: skip
+    return figures, summary

@@ -2,39 +2,41 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
 
 from jobs.driver.run import RunSummary
-from scripts.scale import run as simulate_run
-from scripts.scale.feed import PlayedLoop, RealLoop, measure_played
+from jobs.ledger.plan import find_shards
+from jobs.shard.attempt import clean_shard
+from jobs.stores.open import open_store
+from jobs.stores.s3_client import client
+from scripts.scale.__main__ import breaks, loops_table, runs_table
 from scripts.scale.fleet import Fates
+from scripts.scale.loop import Loop
 from scripts.scale.run import Figures, simulate
-from scripts.scale.store import MemoryStore
-from scripts.scale.table import breaks, breaks_table, loops_table, runs_table
+from scripts.scale.store import CountingStore
+from tests.samples import Item, archive, fill, png, task_of, workshop
 
-SHARDS, ACTORS = 2000, 50
+SHARDS, CLEANERS = 2000, 50
 ROUGH = Fates(fails=0.02, breaks=0.005, dies=0.01, deadly=0.003)
 SMOOTH = Fates(0, 0, 0, 0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_table() -> Iterator[None]:
-    """Making the report's table takes most of a run's time, and has tests of its own."""
-    with patch.object(simulate_run, "TABLE_AT_MOST", 0):
-        yield
+A_SHARD = {
+    "CompleteMultipartUpload": 2, "CreateMultipartUpload": 2, "DeleteObject": 1, "HeadObject": 1,
+    "ListObjectsV2": 2, "PutObject": 3, "UploadPart": 2,
+}  # fmt: skip
+"""What a cleaner asks of the destination for an archive of one part that is cleaned for the first time."""
 
 
 @pytest.fixture(scope="module")
-def rough(no_table: None) -> tuple[Figures, RunSummary]:
-    return simulate(SHARDS, ACTORS, ROUGH)
+def rough() -> tuple[Figures, RunSummary]:
+    return simulate(SHARDS, CLEANERS, ROUGH)
 
 
 def sums(run: Figures, caller: str) -> Counter[str]:
     found = Counter[str]()
-    for who, operation, _, count in run.requests:
+    for (who, operation, _), count in run.requests.items():
         if who == caller:
             found[operation] += count
     return found
@@ -42,35 +44,58 @@ def sums(run: Figures, caller: str) -> Counter[str]:
 
 def test_every_shard_comes_to_one_end(rough: tuple[Figures, RunSummary]) -> None:
     figures, summary = rough
-    assert figures.quarantined > 0 and figures.attempts > SHARDS + 2 * figures.quarantined
-    assert summary.shards + len(summary.quarantined) == SHARDS and not summary.unfinished
-    assert len({key for key, _ in summary.quarantined}) == len(summary.quarantined)
-    commits = [one[3] for one in figures.requests if one[1:3] == ("PutObject", "_pumice/done/")]
+    quarantined = [key for key, _ in summary.quarantined]
+    assert quarantined and figures.attempts > SHARDS + 2 * len(quarantined)
+    assert summary.shards + len(quarantined) == SHARDS and not summary.unfinished
+    assert len(set(quarantined)) == len(quarantined)
+    commits = [
+        n
+        for (_, kind, folder), n in figures.requests.items()
+        if (kind, folder) == ("PutObject", "_pumice/done/")
+    ]
     assert commits == [summary.shards]
     assert summary.pages == 100 * summary.shards
 
 
 def test_requests_a_shard_are_bounded(rough: tuple[Figures, RunSummary]) -> None:
     figures, _ = rough
-    assert sums(figures, "workers").total() < 15 * figures.attempts
+    assert sums(figures, "cleaners").total() < 15 * figures.attempts
     assert sums(figures, "driver").total() < 5 * figures.attempts
 
 
 def test_a_fleet_ten_times_as_large_makes_no_more_requests_a_shard() -> None:
-    small, large = (simulate(SHARDS, actors, SMOOTH)[0] for actors in (ACTORS, 10 * ACTORS))
-    kinds = sums(small, "workers")
-    assert sums(large, "workers") == kinds
+    small, large = (simulate(SHARDS, cleaners, SMOOTH)[0] for cleaners in (CLEANERS, 10 * CLEANERS))
+    kinds = sums(small, "cleaners")
+    assert sums(large, "cleaners") == kinds
     assert sums(large, "driver").total() < 1.1 * sums(small, "driver").total()
-    # As scripts/run scale.ledger counts on a real S3 server, for an archive of one part.
-    assert {kind: count / SHARDS for kind, count in kinds.items()} == {
-        "CompleteMultipartUpload": 2, "CreateMultipartUpload": 2, "DeleteObject": 1, "GetObject": 1,
-        "HeadObject": 1, "ListObjectsV2": 2, "PutObject": 3, "UploadPart": 2,
-    }  # fmt: skip
-    assert small.attempts == small.committed == SHARDS
+    assert {kind: count / SHARDS for kind, count in kinds.items()} == A_SHARD
+    assert small.attempts == SHARDS
+
+
+def test_a_real_cleaner_makes_the_same_requests(s3_url: str) -> None:
+    source, destination = open_store(f"{s3_url}/source"), open_store(f"{s3_url}/cleaned")
+    fill(source, {"box.tar": archive("tar", [Item("1.png", png(1))])})
+    (shard,) = find_shards(source)
+    with workshop(source, destination) as shop, counted() as made:
+        clean_shard(task_of(shard), shop)
+    assert made == Counter({**A_SHARD, "GetObject": 1})  # which reads the source
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Count the requests that this process makes to S3, by operation."""
+    made, events = Counter[str](), client().meta.events
+
+    def count(event_name: str, **_: object) -> None:
+        made[event_name.rpartition(".")[2]] += 1
+
+    events.register("before-send.s3.*", count)
+    yield made
+    events.unregister("before-send.s3.*", count)
 
 
 def test_the_store_lists_as_a_store_does() -> None:
-    store = MemoryStore()
+    store = CountingStore()
     for key in ("_pumice/a/2", "_pumice/a/1/x", "_pumice/ab", "box.tar"):
         assert store.create(key, b"one")
     assert not store.create("box.tar", b"other") and store.create("box.tar", b"one")
@@ -78,23 +103,15 @@ def test_the_store_lists_as_a_store_does() -> None:
     store.delete("_pumice/a/1/x")
     assert [info.key for info in store.list("_pumice/a/")] == ["_pumice/a/2"]
     assert list(store.list("nothing/")) == [] and store.get("_pumice/a/1/x") is None
-    assert store.requests["workers", "ListObjectsV2", "_pumice/a/"] == 2
-
-
-def test_a_played_loop_hands_out_what_ends() -> None:
-    loop = measure_played(20, 30, 0.0)
-    assert loop.actors == 20 and loop.shards_s == pytest.approx(loop.wanted_s, rel=0.2) and 0 < loop.busy < 1
+    assert store.requests["driver", "ListObjectsV2", "_pumice/a/"] == 2
 
 
 def test_what_breaks_is_derived_from_the_figures(rough: tuple[Figures, RunSummary]) -> None:
-    small, large = (replace(rough[0], shards=n, mib=mib) for n, mib in ((1000, 1024.0), (2000, 2048.0)))
-    loops = [PlayedLoop(10, 1, 1, 0.1), PlayedLoop(20, 2, 2, 0.4), PlayedLoop(40, 2, 4, 1.0)]
-    found = {one.what: one.at for one in breaks([small, large], loops)}
-    assert found["the driver's memory passes 8 GiB"] == pytest.approx(8000)
-    full = found["the loop's thread is full, Ray's calls included"]
-    assert full == pytest.approx(20 * 2.5**0.5)
-    cleaners = [one for one in breaks([small, large], loops) if one.unit == "cleaners"]
-    assert cleaners == sorted(cleaners, key=lambda one: one.at)
-    assert "| 32 cleaners |" in breaks_table(cleaners)
-    text = runs_table([small, large]) + loops_table(RealLoop(8, 500.0, 1e-3, 1e-4), loops)
-    assert "| shards | 1,000 | 2,000 |" in text and "| 40 | 4.0 | 2.0 | 100% |" in text
+    run = replace(rough[0], simulated_s=1000.0, compact_s=100.0)  # 50 cleaners do 2 shards/s; compacting, 20
+    loops = [Loop(10, 1, 1, 0.1), Loop(20, 2, 2, 0.4), Loop(40, 4, 2, 1.0)]
+    found = breaks(run, loops)
+    assert found["the loop's thread is full, Ray's calls included"] == pytest.approx(20 * 2.5**0.5)
+    assert found["the journal grows faster than it is compacted"] == pytest.approx(500)
+    assert list(found.values()) == sorted(found.values())
+    text = runs_table([run]) + loops_table(loops)
+    assert "| shards | 2,000 |" in text and "| 40 | 4.0 | 2.0 | 100% |" in text
