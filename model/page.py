@@ -1,5 +1,6 @@
 """Pages as arrays: what data, damage and scores share."""
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import cv2
@@ -11,10 +12,30 @@ Page: TypeAlias = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) RGB, 0 black to 255 white."""
 
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-"""The same at any depth: the dtype's largest value is white."""
+"""A page of any depth: the dtype's largest value is white."""
+
+Grey: TypeAlias = NDArray[np.uint8]
+"""(H, W), 0 black to 255 white."""
+
+Plane: TypeAlias = NDArray[np.float32]
+"""(H, W) float32, of any range."""
 
 TILE = 4096
 """Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A damaged page and the truth; same height and width, grey or RGB uint8; the truth may be 1-bit."""
+
+    name: str
+    noisy: Page
+    clean: Page
+
+    @property
+    def bitonal(self) -> bool:
+        """Whether the truth knows but ink and paper."""
+        return is_bitonal(self.clean)
 
 
 def as_grey(page: Page) -> Page:

@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jobs.errors import InputError, PumiceError
 from model.cleaning.cleaner import Cleaner
 from model.device import DeviceError
-from model.drawing.real_paper import Pair
 from model.images import DataFault
 from model.network.article import ArticleConfig
 from model.network.autoencoder import AutoencoderConfig
 from model.network.registry import architecture_of
 from model.network.weights import WeightsError, fingerprint, load_card, load_weights, save_card
+from model.page import Pair
 from model.scoring.evaluate import PairScore, by_pattern, score_clean, score_pairs
 from model.training.cleaner_learner import TrainConfig, TrainingFault
 from model.training.cleaner_samples import Patches

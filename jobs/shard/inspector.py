@@ -17,8 +17,9 @@ from jobs.errors import PageError
 from model.guard.guard import Chances, Guard
 from model.judging.condition import at_scale, condition
 from model.judging.figures import Condition, Fidelity
-from model.judging.paper_map import Grey, paper_map
+from model.judging.paper_map import paper_map
 from model.judging.text_or_picture import unlike_text
+from model.page import Grey
 
 _SURE = 0.3  # of a cell that lost ink
 _FEATHER = 1.5  # pixels at 150 dpi

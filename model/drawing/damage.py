@@ -14,16 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from model.drawing.textures import (
-    Plane,
-    fractal_noise,
-    grain,
-    line_distance,
-    smooth_noise,
-    wobbly_disc,
-    wrinkles,
-)
-from model.page import Page, as_grey
+from model.drawing.textures import fractal_noise, grain, line_distance, smooth_noise, wobbly_disc, wrinkles
+from model.page import Page, Plane, as_grey
 
 Mark: TypeAlias = Callable[[Generator, int, int], Plane]
 """Draws the share of light (H, W) that a mark takes away; negative where it shines."""

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from model.drawing.textures import Plane, grain, smooth_noise
+from model.drawing.textures import grain, smooth_noise
+from model.page import Plane
 
 _THINGS = 60
 """The most that stand before one another."""

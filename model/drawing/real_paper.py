@@ -15,29 +15,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from model.drawing.textures import Plane, fractal_noise, grain, hide, weave, wrinkles
+from model.drawing.textures import fractal_noise, grain, hide, weave, wrinkles
 from model.drawing.variations import scale_by
-from model.page import Page, as_grey, crop, is_bitonal
+from model.page import Page, Pair, Plane, as_grey, crop
 
 _WHITE = 250
 _SCALES = (1, 4, 16, 64)
 """How far around paper is looked for, in units of five pixels."""
 _SAME = 2.0
 """Grey levels that two pictures of one sheet differ by, in the median."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A damaged page and the truth; same height and width, grey or RGB uint8; the truth may be 1-bit."""
-
-    name: str
-    noisy: Page
-    clean: Page
-
-    @property
-    def bitonal(self) -> bool:
-        """Whether the truth knows but ink and paper."""
-        return is_bitonal(self.clean)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,11 @@
 All take a seeded generator, work at any size (the scale of features is given in pixels) and return float32.
 """
 
-from typing import TypeAlias
-
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Plane: TypeAlias = NDArray[np.float32]
-"""(H, W) float32."""
+from model.page import Plane
 
 
 def smooth_noise(rng: Generator, height: int, width: int, feature: float) -> Plane:

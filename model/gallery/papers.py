@@ -20,7 +20,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from model.drawing.real_paper import take_apart
-from model.drawing.textures import Plane, grain
+from model.drawing.textures import grain
 from model.gallery.garments import Images, fingerprint
 from model.gallery.latent import nearest
 from model.gallery.lessons import Examples, Recipe, System, as_images, as_light
@@ -28,7 +28,7 @@ from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown
 from model.gallery.variational import kl_divergence, reparameterised
 from model.images import DataFault
-from model.page import Page, as_grey, crop
+from model.page import Page, Plane, as_grey, crop
 
 PATCH, SIDE, LATENTS = 256, 64, 32
 STEPS, BATCH = 2000, 64

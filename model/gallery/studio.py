@@ -8,10 +8,10 @@ from typing import Protocol, TypeVar
 import torch
 from PIL import Image
 
-from model.drawing.real_paper import Pair
 from model.gallery.garments import Garments, Images, fingerprint
 from model.gallery.lessons import Examples, Lesson, Light, Recipe, Shuffled, Spoil, System, examples, glorot
 from model.network.weights import load_module
+from model.page import Pair
 from model.training.loop import Batches, Progress, Rhythm, learn
 
 SystemT = TypeVar("SystemT", bound=System)

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.drawing.real_paper import Pair
 from model.gallery.garments import fingerprint
 from model.gallery.lessons import Examples, Recipe, System, as_light
 from model.gallery.pictures import wall
@@ -24,7 +23,7 @@ from model.images import DataFault
 from model.network.article import ArticleNetwork
 from model.network.registry import CleanPages, Network, for_pages
 from model.network.weights import load_weights
-from model.page import Page, as_grey, crop
+from model.page import Page, Pair, as_grey, crop
 from model.scoring.measures import rmse
 from model.shipped import CLEANER
 from model.training.cleaner_learner import TrainConfig

@@ -18,7 +18,7 @@ from model.device import fast_dtype
 from model.guard.network import CELL, STRIDE, load_guard, strokes, strokes_changed
 from model.guard.writing import darkness, surer, went
 from model.judging.figures import Fidelity
-from model.judging.paper_map import Grey
+from model.page import Grey
 from model.scoring.measures import ssim
 from model.shipped import GUARD
 

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.judging.paper_map import Grey
 from model.network.autoencoder import Block
 from model.network.convolve import convolve
 from model.network.weights import WeightsError, load_module, save_module
+from model.page import Grey
 
 ARCHITECTURE = "pumice-guard-1"
 """Stands in the weights' file; the number goes up when old weights no longer fit."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.guard.network import CELL, cells_most, whole_cells
-from model.judging.paper_map import Grey
+from model.page import Grey
 
 PALE, CERTAIN = 0.4, 1.3
 """Shares of the writing's darkness: what went and was paler makes the guard no surer, what was darker no more

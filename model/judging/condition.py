@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.judging.figures import Condition
-from model.judging.paper_map import Grey, beside_paper, cell_of, paper_of, strips, window
+from model.judging.paper_map import beside_paper, cell_of, paper_of, strips, window
+from model.page import Grey
 
 DPI = 150.0
 _A4_INCHES = 11.7

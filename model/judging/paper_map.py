@@ -9,13 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from model.page import Grey
 from model.squares import Pick, steps
-
-Grey = NDArray[np.uint8]
-"""(H, W), 0 black, 255 white."""
 
 _CELL_INCHES, _BRIDGED_CELLS = 0.1, 5
 _MASK = 3  # pixels a side: of what the lightest mean is taken

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.judging.paper_map import Grey, paper_map
+from model.judging.paper_map import paper_map
+from model.page import Grey
 
 Kind = Literal["inverted", "picture", "colour_plate"]
 

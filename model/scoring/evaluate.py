@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from model.cleaning.cleaner import Cleaner
-from model.drawing.real_paper import Pair
-from model.page import Page, is_bitonal
+from model.page import Page, Pair, is_bitonal
 from model.scoring.cases import Case
 from model.scoring.measures import INK, BitonalScore, psnr, rmse, score_bitonal, ssim
 from model.scoring.reading import TextScore, score_text, total_text

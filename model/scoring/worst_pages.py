@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model.drawing.textures import Plane
-from model.page import Page, as_grey
+from model.page import Page, Plane, as_grey
 from model.scoring.evaluate import PageScore, Scored
 
 PAGES = 8

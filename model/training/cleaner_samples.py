@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from model.drawing.damage import damage, damage_bitonal
 from model.drawing.real_paper import (
-    Pair,
     Sheet,
     draw_cover,
     draw_paper,
@@ -33,7 +32,7 @@ from model.drawing.variations import (
     with_plate,
 )
 from model.images import DataFault
-from model.page import Page, as_grey, crop
+from model.page import Page, Pair, as_grey, crop
 from model.training.loss import Truth
 
 COLOUR_SHARE = 0.3

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from model.device import fast_dtype
-from model.drawing.real_paper import Pair
 from model.network.registry import Network, build, for_pages
 from model.network.weights import load_weights
-from model.page import as_grey
+from model.page import Pair, as_grey
 from model.training import cleaner_learner as learner
 from model.training.cleaner_learner import Learner, TrainConfig, TrainingFault
 from model.training.cleaner_samples import Batch

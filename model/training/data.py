@@ -9,9 +9,8 @@ import pypdfium2
 from numpy.random import Generator
 
 from model.drawing.pages import render_page, system_fonts
-from model.drawing.real_paper import Pair
 from model.images import IMAGES, DataFault, read_page
-from model.page import Page, as_grey
+from model.page import Page, Pair, as_grey
 from model.scoring.cases import find_cases
 
 

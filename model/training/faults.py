@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model.drawing import ink
-from model.judging.paper_map import Grey
+from model.page import Grey
 
 Fault = Literal["word", "rule", "letter", "dot", "thinned", "added"]
 FAULTS: tuple[Fault, ...] = ("word", "rule", "letter", "dot", "thinned", "added")

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from model.cleaning.cleaner import Cleaner
 from model.guard.network import CELL, STRIDE, strokes, strokes_changed
-from model.judging.paper_map import Grey
-from model.page import Page, as_grey, crop
+from model.page import Grey, Page, as_grey, crop
 from model.training.cleaner_samples import Patches
 from model.training.faults import plant
 from model.training.loss import Truth

@@ -15,12 +15,10 @@ import numpy as np
 from jobs.cli.train import read_pairs
 from model.cleaning.cleaner import Cleaner
 from model.drawing.damage import damage, damage_bitonal
-from model.drawing.real_paper import Pair
 from model.guard.network import CELL
 from model.images import read_page
 from model.judging.condition import at_scale
-from model.judging.paper_map import Grey
-from model.page import Page, as_grey
+from model.page import Grey, Page, Pair, as_grey
 from model.training.cleaner_samples import Patches
 from model.training.data import pdf_page, render_pages
 from model.training.guard_samples import GuardSamples, as_kept, labels, revived

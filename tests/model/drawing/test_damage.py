@@ -8,7 +8,6 @@ from model.drawing import damage as dirt
 from model.drawing.damage import damage, damage_bitonal
 from model.drawing.pages import render_page
 from model.drawing.textures import (
-    Plane,
     fractal_noise,
     grain,
     hide,
@@ -18,7 +17,7 @@ from model.drawing.textures import (
     wobbly_disc,
     wrinkles,
 )
-from model.page import Page
+from model.page import Page, Plane
 
 
 def clean_page(colour: bool = False) -> Page:

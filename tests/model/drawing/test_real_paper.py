@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from model.drawing.real_paper import Pair, draw_cover, draw_paper, print_on, shine_through, take_apart
-from model.page import Page
+from model.drawing.real_paper import draw_cover, draw_paper, print_on, shine_through, take_apart
+from model.page import Page, Pair
 
 
 def textured(seed: int, colour: bool = False) -> Page:

@@ -11,9 +11,9 @@ from model.guard.guard import Guard
 from model.guard.network import CELL, STRIDE, GuardNetwork, load_guard, save_guard, strokes, strokes_changed
 from model.guard.writing import PALE, darkness, surer, went
 from model.judging.condition import at_scale
-from model.judging.paper_map import Grey
 from model.judging.text_or_picture import unlike_text
 from model.network.weights import WeightsError
+from model.page import Grey
 from model.shipped import CLEANER, GUARD
 from model.training.faults import FAULTS, Fault, plant
 from model.training.guard_samples import labels

@@ -3,7 +3,7 @@ import pytest
 
 from model.guard.network import CELL, strokes
 from model.guard.writing import CERTAIN, PALE, Gone, darkness, surer, went
-from model.judging.paper_map import Grey
+from model.page import Grey
 
 RULE, DOT, SPECK = (
     (slice(46, 50), slice(20, 100)),

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from model.cleaning.cleaner import Cleaner
-from model.drawing.real_paper import Pair
 from model.network.article import ArticleConfig, ArticleNetwork
 from model.network.weights import load_weights, save_weights
+from model.page import Pair
 from model.training.cleaner_learner import TrainConfig
 from model.training.cleaner_samples import Patches
 from model.training.cleaner_train import train

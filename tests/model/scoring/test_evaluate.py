@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.cleaning.cleaner import Cleaner, Pixels
-from model.drawing.real_paper import Pair
+from model.page import Pair
 from model.scoring.cases import Case
 from model.scoring.evaluate import (
     CleanScore,

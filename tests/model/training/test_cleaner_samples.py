@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from model.drawing.real_paper import Pair
 from model.drawing.variations import fainter, with_plate
 from model.images import DataFault
-from model.page import Page
+from model.page import Page, Pair
 from model.training.cleaner_samples import _LARGE, _SMALL, LARGE_SHARE, Batch, Patches, _ink_map, _View
 from model.training.loss import Truth
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.drawing.real_paper import Pair
 from model.network.autoencoder import Autoencoder, AutoencoderConfig
 from model.network.weights import WeightsError, load_weights, save_weights
+from model.page import Pair
 from model.training import cleaner_learner as learner
 from model.training import cleaner_train as training
 from model.training.cleaner_learner import TrainConfig, TrainingFault

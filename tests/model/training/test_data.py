@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.drawing.real_paper import Pair
 from model.images import DataFault, read_page
+from model.page import Pair
 from model.training.data import hold_out, load_clean_pages, load_pairs, render_pages
 
 
