@@ -18,8 +18,8 @@ from model.device import fast_dtype
 from model.guard.network import CELL, STRIDE, load_guard, strokes, strokes_changed
 from model.guard.writing import darkness, surer, went
 from model.judging.figures import Fidelity
+from model.judging.ssim import ssim
 from model.page import Grey
-from model.scoring.measures import ssim
 from model.shipped import GUARD
 
 _CHANGED = 26  # a tenth of white

@@ -46,7 +46,7 @@ class Fidelity:
             where it is surest, 0..1.
         ink_added: that a stroke is there which the scan doesn't have, alike.
         changed_fraction: the share of pixels whose grey changed by more than a tenth of white, at 150 dpi.
-        ssim: structural similarity (`model.scoring.measures.ssim`) of the pages at 75 dpi; 1 if nothing
+        ssim: structural similarity (`model.judging.ssim.ssim`) of the pages at 75 dpi; 1 if nothing
         changed.
     """
 

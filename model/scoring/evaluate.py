@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from model.cleaning.cleaner import Cleaner
+from model.judging.ssim import ssim
 from model.page import Page, Pair, is_bitonal
 from model.scoring.cases import Case
-from model.scoring.measures import INK, BitonalScore, psnr, rmse, score_bitonal, ssim
+from model.scoring.measures import INK, BitonalScore, psnr, rmse, score_bitonal
 from model.scoring.reading import TextScore, score_text, total_text
 
 

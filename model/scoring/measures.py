@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.judging.ssim import in_same_channels
 from model.page import Page, as_grey
 
 INK = 128
@@ -17,8 +18,6 @@ INK = 128
 
 Mask = NDArray[np.bool_]
 
-_WINDOW, _SIGMA = 11, 1.5
-_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _BLOCK = 8
 
 
@@ -47,7 +46,7 @@ def rmse(a: Page, b: Page) -> float:
     Raises:
         ValueError: the pages differ in size.
     """
-    a, b = _alike(a, b)
+    a, b = in_same_channels(a, b)
     difference = (a.astype(np.float32) - b.astype(np.float32)) / 255
     return float(np.sqrt(np.mean(np.square(difference), dtype=np.float64)))
 
@@ -55,36 +54,6 @@ def rmse(a: Page, b: Page) -> float:
 def psnr(rmse: float) -> float:
     """Peak signal-to-noise ratio in dB of a root mean square error on the scale 0..1; infinite for 0."""
     return float("inf") if rmse == 0 else -20 * float(np.log10(rmse))
-
-
-def ssim(a: Page, b: Page) -> float:
-    """Mean structural similarity (Wang et al. 2004) of two pages' luma; 1 where they are equal, down to -1.
-
-    A Gaussian window of 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, as in the paper; only windows that
-    lie within the page count, save on pages too small for one, whose borders are mirrored.
-
-    Raises:
-        ValueError: the pages differ in size.
-    """
-    x, y = (as_grey(page).astype(np.float32) for page in _alike(a, b))
-    mean_x, mean_y = _blur(x), _blur(y)
-    variances = (_blur(x * x) - mean_x**2) + (_blur(y * y) - mean_y**2)
-    covariance = _blur(x * y) - mean_x * mean_y
-    similarity = (2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)
-    similarity /= (mean_x**2 + mean_y**2 + _C1) * (variances + _C2)
-    rim = _WINDOW // 2 if min(x.shape) >= _WINDOW else 0
-    return float(similarity[rim : x.shape[0] - rim, rim : x.shape[1] - rim].mean(dtype=np.float64))
-
-
-def _blur(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(plane, (_WINDOW, _WINDOW), _SIGMA), np.float32)
-
-
-def _alike(a: Page, b: Page) -> tuple[Page, Page]:
-    """Both pages in the same number of channels."""
-    if a.shape[:2] != b.shape[:2]:
-        raise ValueError(f"pages of {a.shape[:2]} and {b.shape[:2]} pixels can't be compared")
-    return (a, b) if a.ndim == b.ndim else (as_grey(a), as_grey(b))
 
 
 def score_bitonal(result: Page, truth: Page) -> BitonalScore:
@@ -98,7 +67,7 @@ def score_bitonal(result: Page, truth: Page) -> BitonalScore:
     Raises:
         ValueError: the pages differ in size.
     """
-    found, real = (as_grey(page) < INK for page in _alike(result, truth))
+    found, real = (as_grey(page) < INK for page in in_same_channels(result, truth))
     wrong = found != real
     precision = _share_of(found, real)
     return BitonalScore(

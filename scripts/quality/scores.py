@@ -9,9 +9,10 @@ from dataclasses import asdict
 import cv2
 import numpy as np
 
+from model.judging.ssim import ssim
 from model.page import Page, as_grey
 from model.scoring.evaluate import compare_clean
-from model.scoring.measures import rmse, score_bitonal, ssim
+from model.scoring.measures import rmse, score_bitonal
 from model.scoring.tesseract import OcrFault, OcrMissing, character_error_rate, normalised, read_text
 from scripts.quality.case import Case
 
