@@ -58,7 +58,6 @@ def breaks(run: Figures, loops: Sequence[Loop]) -> dict[str, float]:
     cleaners = run.cleaners / _pace(run)  # that do one shard/s
     found = {
         "the loop's thread is full, Ray's calls included": _full_loop(loops),
-        "the loop's thread is full, if Ray cost nothing": run.shards / run.loop_s * cleaners,
         "the journal grows faster than it is compacted": run.shards / run.compact_s * cleaners,
         f"the destination, if S3 keeps it in one partition, gets {WRITES_S:,} writes/s":
             WRITES_S / _rate(run, False) * run.cleaners,
@@ -103,10 +102,10 @@ def _rate(run: Figures, reads: bool) -> float:
 
 
 def _full_loop(loops: Sequence[Loop]) -> float:
-    """Where the busy share becomes 1: it grows by a power of the fleet's size; the last two loops give it."""
-    small, large = [one for one in loops if one.shards_s > 0.9 * one.wanted_s][-2:]
+    """Where the busy share becomes 1: it grows by a power of the fleet's size, not slower than the fleet."""
+    small, *_, large = [one for one in loops if one.shards_s > 0.9 * one.wanted_s]
     power = math.log(large.busy / small.busy) / math.log(large.cleaners / small.cleaners)
-    return float(large.cleaners * (1 / large.busy) ** (1 / power))
+    return float(large.cleaners * (1 / large.busy) ** (1 / max(1.0, power)))
 
 
 def main() -> None:
