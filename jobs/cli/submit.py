@@ -9,7 +9,7 @@ from jobs import api
 from jobs.cli.options import Join, Place, takes_options
 from jobs.config import CleanOptions
 from jobs.errors import Interrupted
-from jobs.remote.ray_api import printable
+from jobs.text import one_line
 
 SHOWN = 20
 out = Console(highlight=False, soft_wrap=True)
@@ -76,4 +76,4 @@ def _remedies(cluster: str, job_id: str) -> str:
 
 
 def _tell(line: str) -> None:
-    out.print(printable(line), markup=False)
+    out.print(one_line(line), markup=False)

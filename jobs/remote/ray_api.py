@@ -11,6 +11,7 @@ import requests
 
 from jobs.errors import InputError, RayError
 from jobs.remote.ray_token import FORBIDDEN, UNAUTHORIZED, Token
+from jobs.text import one_line
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
@@ -82,7 +83,7 @@ class JobsApi:
         Raises:
             InputError: their versions differ in more than the patch level.
         """
-        theirs = printable(str(self._get("/api/version", dict).get("ray_version")))[:40]
+        theirs = one_line(str(self._get("/api/version", dict).get("ray_version")))[:40]
         ours = version("ray")
         if theirs.split(".")[:2] != ours.split(".")[:2]:
             raise InputError(
@@ -192,12 +193,7 @@ def _no_head(url: str) -> InputError:
     return InputError(f"What answers at {url} is no Ray head: check --cluster, which is http://HEAD:8265.")
 
 
-def printable(text: str) -> str:
-    """What a cluster says, as one line that no terminal obeys."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def _last_line(text: str) -> str:
     """The telling line of Ray's tracebacks."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return printable(lines[-1])[:300] if lines else "it doesn't say why"
+    return one_line(lines[-1])[:300] if lines else "it doesn't say why"

@@ -1,12 +1,11 @@
 """The report: one row a page, one Parquet file a shard, schema v1.
 
-`status` says what became of a page: `cleaned`; `passed_through`: of a kind that Pumice leaves alone, its
-bytes are the source's; `failed`: it can't be read or cleaned, its bytes are the source's too. `error_code`
-is empty for cleaned pages alone. Measures (`model.judging.condition`) and fidelity (`model.guard.guard`)
-stand at cleaned pages alone. `reasons` say why a person should look at a page (`needs_review`).
+`status` says what became of a page. `cleaned`: it has new bytes. `passed_through`: it is of a kind that Pumice
+leaves as it is. `failed`: it can't be read or cleaned. The last two keep the bytes of the source. Only cleaned
+pages have an empty `error_code`, and only they have measures (`model.judging.condition`) and fidelity
+(`model.guard.guard`). `reasons` say why a person should look at a page (`needs_review`).
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import BinaryIO, Literal
@@ -14,22 +13,24 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.text import valid_text
 from model.judging.figures import Condition, Fidelity
 
 SCHEMA_VERSION = "1"
 COMMIT_NUMBER = "pumice.commit"
-"""In the metadata of a shard's rows: the number of their commit."""
+"""The key, in the metadata of a shard's rows, of the number of their commit."""
 
 Status = Literal["cleaned", "passed_through", "failed"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the report says of one page. Times in milliseconds, sizes in bytes, dpi across and down.
+    """What the report says about one page. Times are in milliseconds, sizes in bytes.
 
-    `member_index` tells members of one name apart; it is -1 for a damaged archive itself. A document's
-    bytes_in and bytes_out stand on its first page and are 0 on the others, so that sums are right; its
-    sha256 stand on every page, and nowhere where it was copied without being read.
+    `member_index` tells members of one name apart; it is -1 for the row of a damaged archive itself. `dpi_x`
+    is horizontal, `dpi_y` vertical. The first page of a document has its `bytes_in` and `bytes_out`, the other
+    pages have 0, so that sums are right. All its pages have its sha256; they have none if it was copied
+    without being read.
     """
 
     shard: str
@@ -97,20 +98,16 @@ SCHEMA = pa.schema(
     metadata={"pumice.schema_version": SCHEMA_VERSION},
 )
 TABLE_SCHEMA = SCHEMA.append(pa.field("decision", pa.string()))
-"""The whole table's: a shard's own rows, and what a reviewer decided (accepted, rejected or null)."""
-
-
-# All but those that stand for bytes.
-_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""The schema of the whole table: that of a shard's own rows, and a reviewer's decision (accepted, rejected, null)."""
 
 
 def write_parquet(
     blocks: Iterable[Sequence[Row]], sink: BinaryIO, run_id: str, recipe: str, device: str, number: int
 ) -> None:
-    """Write the rows of one shard as a Parquet file, one row group a block, which must have rows.
+    """Write the rows of one shard as a Parquet file; each block becomes a row group and must not be empty.
 
-    Its metadata say which commit, by `number`, they are the rows of. After an error `sink` holds a file that
-    is whole but incomplete: it must not be published.
+    The metadata hold `number`, the number of the shard's commit. After an error `sink` holds a valid file
+    that lacks rows: do not publish it.
     """
     with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
         writer.add_key_value_metadata({COMMIT_NUMBER: str(number)})
@@ -120,17 +117,11 @@ def write_parquet(
 
 
 def _columns(row: Row) -> dict[str, object]:
-    """What names and messages hold that is no text would make the whole file fail."""
+    """The columns of a row; names and messages become valid text, because other text fails the whole file."""
     columns = asdict(row)
     for when in ("before", "after"):
         for measure, value in (columns.pop(when) or {}).items():
             columns[f"{measure}_{when}"] = value
     columns |= columns.pop("fidelity") or {}
     columns["needs_review"] = bool(row.reasons)
-    return {name: printable(value) if isinstance(value, str) else value for name, value in columns.items()}
-
-
-def printable(name: str) -> str:
-    r"""A name or message as valid text: bytes that are no UTF-8 stand as `\xe9`, surrogates as `\ud800`."""
-    text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", name)
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return {name: valid_text(value) if isinstance(value, str) else value for name, value in columns.items()}

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from jobs.driver.run import RunSummary, new_run_id
+from jobs.driver.job import RunSummary, new_run_id
 from jobs.ledger.guests import begin
 from jobs.ledger.heads import Heads
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.reviews import JOINED_BY, Decided, PageName, Review, read_reviews
-from jobs.report.schema import printable
+from jobs.ledger.records import record_bytes
+from jobs.ledger.reviews import Decided, PageName, Review, read_reviews
+from jobs.report.decided import JOINED_BY
 from jobs.report.table import Missing, shard_rows
 from jobs.review.decisions import Decision, DecisionFile
 from jobs.review.sampling import SampleFinding, upper_bound
 from jobs.stores.base import Store
+from jobs.text import valid_text
 
 _COLUMNS = [*JOINED_BY, "output_sha256", "status", "error_code"]
 _Row = Mapping[str, Any]
@@ -120,7 +122,7 @@ def _named(heads: Heads, names: Iterable[str]) -> Iterator[tuple[str, Missing]]:
     for batch in heads.results().to_batches():
         for row in batch.to_pylist():
             shard = Missing(row["shard"], row["pages"])
-            if (name := printable(shard.key)) in wanted:
+            if (name := valid_text(shard.key)) in wanted:
                 yield name, shard
 
 
@@ -146,7 +148,7 @@ def _judge_shard(
             new.append(_decided(one, row, known.get(one.page)))
     after = before.with_(new)
     if after != before:
-        to.put(after.key, after.to_json())
+        to.put(after.key, record_bytes(after))
     return judged
 
 
@@ -191,7 +193,7 @@ def _decided(one: Decision, row: _Row, before: Decided | None) -> Decided:
 
 def outcome(to: Store, file: DecisionFile, recorded: Recorded, run: RunSummary) -> Applied:
     """What came of it all, after the run that followed."""
-    gone = {printable(shard) for shard in run.gone}
+    gone = {valid_text(shard) for shard in run.gone}
     why = "stays cleaned, because its original is gone from the source"
     lost = [_skipped(one, why) for one in recorded.to_restore if one.shard in gone]
     rejected = sum(one.decision == "reject" for one in recorded.decisions)

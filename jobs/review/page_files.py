@@ -15,12 +15,12 @@ from jobs.errors import ArchiveDamaged, PageError, PumiceError, SourceChanged
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.records import Commit
 from jobs.ledger.runs import last_runs
-from jobs.report.schema import printable
 from jobs.shard.policy import refusal
 from jobs.shard.staging import copy
 from jobs.stores.base import Store
 from jobs.stores.open import open_store
 from jobs.stores.spool import spool
+from jobs.text import valid_text
 from jobs.upkeep.contents import LIMITS
 
 _OUT_OF_TURN = 4  # files of a source whose order is another than its result's, that are kept for their turn
@@ -81,7 +81,7 @@ class Places:
         for page in wanted:
             by_shard.setdefault(page.shard, []).append(page)
         for key in self._ledger.heads().shards():
-            pages = by_shard.pop(printable(key), None)
+            pages = by_shard.pop(valid_text(key), None)
             if pages:
                 yield from self._find_in(self._ledger.latest(key), pages)
         for pages in by_shard.values():
@@ -171,7 +171,7 @@ def _members(
     """The wanted members of an archive, those of archives in it too, named as `rewrite` names them."""
     for entry in entries:
         member = entry.member
-        name, kind = prefix + printable(member.name), kind_of(member.name)
+        name, kind = prefix + valid_text(member.name), kind_of(member.name)
         file, inner = (name, member.index), f"{name}!/"
         if member.kind != "file" or refusal(member, sniff(member.name, entry.head), kind, depth, LIMITS):
             continue

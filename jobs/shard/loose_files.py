@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from jobs.archives.member import CHUNK, HEAD, Entry, Member, copy_exact
-from jobs.report.schema import printable
 from jobs.shard.meter import Meter, open_metered
 from jobs.shard.staging import staging
 from jobs.stores.base import ObjectInfo, Staged, Store, Upload
+from jobs.text import valid_text
 
 
 class FileEntry:
     """One loose file; good until the reader moves on."""
 
     def __init__(self, info: ObjectInfo, index: int, stream: io.BufferedReader) -> None:
-        name = printable(info.key.rpartition("/")[2])
+        name = valid_text(info.key.rpartition("/")[2])
         self.member = Member(name, index, info.size, "file", tarfile.TarInfo(name))
         self._stream = stream
         self.head = stream.peek(HEAD)[:HEAD]

@@ -15,7 +15,7 @@ from jobs.codecs.sniff import sniff
 from jobs.config import Limits
 from jobs.errors import ArchiveDamaged, PageError
 from jobs.ledger.plan import Rejected
-from jobs.report.schema import Row, printable
+from jobs.report.schema import Row
 from jobs.shard.meter import Meter, Progress
 from jobs.shard.page_file import PageFile, copied, damaged, refused
 from jobs.shard.pipeline import Bench, Ticket
@@ -24,6 +24,7 @@ from jobs.shard.row_spill import Rows
 from jobs.shard.staging import archiving, copy
 from jobs.shard.window import Window
 from jobs.stores.spool import spool
+from jobs.text import valid_text
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Rewriter:
         self.rows = Rows()
         self.members = 0
         self._rejected = rejected
-        self._shard = printable(shard)
+        self._shard = valid_text(shard)
         self._limits = limits
         self._meter = meter or bench.meter
         self._grouping = bench.grouping()
@@ -125,7 +126,7 @@ class Rewriter:
 
     def _rewrite_entry(self, entry: Entry, writer: Writer, prefix: str, depth: int) -> None:
         member = entry.member
-        name = prefix + printable(member.name)
+        name = prefix + valid_text(member.name)
         format, kind = sniff(member.name, entry.head), kind_of(member.name)
         if error := refusal(member, format, kind, depth, self._limits):
             self._refuse(entry, writer, name, error)

@@ -11,10 +11,10 @@ from jobs.codecs.codec import inspect
 from jobs.codecs.sniff import sniff
 from jobs.config import Limits
 from jobs.errors import ArchiveDamaged, PageError
-from jobs.report.schema import printable
 from jobs.shard.policy import refusal
 from jobs.shard.staging import copy
 from jobs.stores.spool import spool
+from jobs.text import valid_text
 
 LIMITS = Limits()
 
@@ -64,7 +64,7 @@ def items(entries: Iterable[Entry], prefix: str = "", depth: int = 0) -> Iterato
     """The items of some entries; raises as `archive_items`, and ArchiveDamaged."""
     for entry in entries:
         member = entry.member
-        name = prefix + printable(member.name)
+        name = prefix + valid_text(member.name)
         format, kind = sniff(member.name, entry.head), kind_of(member.name)
         if refusal(member, format, kind, depth, LIMITS):
             yield Item(name, member.index, 1, carried=_raw_digest(entry))

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import ArchiveDamaged, PageError
-from jobs.report.schema import SCHEMA, Row, printable, write_parquet
+from jobs.report.schema import SCHEMA, Row, write_parquet
 from jobs.shard.page_file import copied
 from jobs.shard.row_spill import Rows
+from jobs.text import valid_text
 from model.judging.figures import Condition, Fidelity
 
 ROW = Row("shard", "a.png", 0, 0, "cleaned", source_sha256="before", output_sha256="after", bytes_in=9)
@@ -71,13 +72,8 @@ def test_files_of_one_schema_read_as_one_table() -> None:
 def test_any_name_and_message_can_be_written(name: str, message: str) -> None:
     row = replace(ROW, shard=name, member=name, error=message)
     (found,) = table_of([[row]]).to_pylist()
-    assert (found["shard"], found["member"]) == (printable(name),) * 2
-    assert found["error"] == printable(message)
-
-
-def test_what_is_no_text_is_shown_as_what_it_is() -> None:
-    assert printable("b\udce9t\u00e9") == "b\\xe9t\u00e9"
-    assert printable("\ud800 \udfff") == "\\ud800 \\udfff"
+    assert (found["shard"], found["member"]) == (valid_text(name),) * 2
+    assert found["error"] == valid_text(message)
 
 
 def rows_of(rows: Rows, count: int) -> list[Row]:
