@@ -8,10 +8,10 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
 from jobs import api, logs
+from jobs.cli.console import err, out
 from jobs.cli.evaluate import evaluate_command
 from jobs.cli.gallery import gallery_command
 from jobs.cli.options import Join, Place, takes_options
@@ -23,9 +23,6 @@ from jobs.cli.train import train_command
 from jobs.cli.upkeep import gc_command, report_command, resume_command, status_command, verify_command
 from jobs.config import CleanOptions
 from jobs.errors import InputError, Interrupted, PumiceError
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 app = typer.Typer(
     help="Pumice cleans scan archives: DST becomes the cleaned mirror of SRC.",

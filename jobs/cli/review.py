@@ -8,14 +8,13 @@ import typer
 from rich.console import Console
 
 from jobs import api
+from jobs.cli.console import err, out
 from jobs.cli.print_run import print_summary
 from jobs.cli.progress import ProgressBar
 from jobs.review.apply import Applied
 from jobs.review.sampling import CONFIDENCE, SampleFinding
 
 SHOWN = 20
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 review_app = typer.Typer(help="What people decided about pages.", no_args_is_help=True)
 

@@ -3,16 +3,15 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs import api
+from jobs.cli.console import out
 from jobs.cli.options import Join, Place, takes_options
 from jobs.config import CleanOptions
 from jobs.errors import Interrupted
 from jobs.text import one_line
 
 SHOWN = 20
-out = Console(highlight=False, soft_wrap=True)
 
 Cluster = Annotated[str, typer.Option(help="The dashboard of Ray's head: http://HEAD:8265.")]
 

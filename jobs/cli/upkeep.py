@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs import api
+from jobs.cli.console import err, out
 from jobs.cli.print_report import print_findings, print_html
 from jobs.cli.print_run import print_summary
 from jobs.cli.print_upkeep import print_collected, print_status, print_verification
 from jobs.cli.progress import ProgressBar, counting
 from jobs.errors import InputError
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Format(StrEnum):
