@@ -37,7 +37,7 @@ from scripts.quality.data import BOOKS_LANGUAGE, Material, ink_task, pairs_task,
 from scripts.quality.methods import BINARIZERS, FOR_READING, NOTHING, TRUTH, PeerFault, network, peers
 from scripts.quality.pages import clean_task, pages_task
 from scripts.quality.results import Measurement, Results, console, measure
-from scripts.quality.table import SECTIONS, recipes, section_table, shipped_table, variants_table
+from scripts.quality.table import SECTIONS, recipes, section_table, shipped_table
 from scripts.quality.targets import targets_table
 
 TASKS: Mapping[str, Callable[[Material, ThreadPoolExecutor], Task | None]] = {
@@ -146,7 +146,6 @@ def _write(results: Results, runs: Sequence[str] | None) -> None:
     sections: dict[str, list[Measurement]] = {section: results.of(section) for section in SECTIONS}
     blocks = {
         "targets": targets_table(sections),
-        "variants": variants_table(sections),
         "peers": recipes(sections),
         "shipped": shipped_table(),
         **{section: section_table(section, sections[section]) for section in SECTIONS},

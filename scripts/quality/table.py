@@ -1,4 +1,4 @@
-"""Measurements as Markdown: a table a section, one of all variants of the network, and how peers were run."""
+"""Measurements as Markdown: a table for each section, the shipped weights, and how peers were run."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,23 +51,6 @@ _BY_GROUP: Mapping[str, Sequence[tuple[str, Callable[[str], Column]]]] = {
 }
 """What has a column for each group of pages that has the figure, besides those for all."""
 
-_VARIANT = (
-    ("cost", figures.PARAMETERS),
-    ("cost", figures.SECONDS),
-    ("cost", figures.RATIO),
-    ("pairs", figures.RMSE),
-    ("pairs", figures.PSNR),
-    ("pairs", figures.CER),
-    ("dibco", figures.F_MEASURE),
-    ("pages", figures.PAPER_RMSE),
-    ("pages", figures.CER),
-    ("real", figures.CER),
-    ("clean", figures.CHANGE),
-    ("clean", figures.LOST),
-    ("seams", figures.SEAM),
-)
-"""What stands in the table of variants: section, figure."""
-
 SECTIONS = tuple(_COLUMNS)
 _EARLIER = 6
 """Trainings that a page lists."""
@@ -94,26 +77,6 @@ def _by_group(section: str, rows: Sequence[Measurement]) -> list[Column]:
         groups = dict.fromkeys(group for one in rows for group in one.groups(key))
         columns += [column(group) for group in groups]
     return columns
-
-
-def variants_table(sections: Sections) -> str:
-    """Cost and quality of all networks that were measured, a row each."""
-    networks = {one.weights.sha256: one for some in sections.values() for one in ranked(some) if one.weights}
-    if not networks:
-        return "Not measured yet."
-    titles = [f"{'' if section in ('cost', 'seams') else f'{section}: '}{c.title}" for section, c in _VARIANT]
-    rows = [
-        [
-            one.method,
-            *(column.cell(of_weights(sections.get(section, ()), sha)) for section, column in _VARIANT),
-        ]
-        for sha, one in networks.items()
-    ]
-    commands = [
-        f"- {one.method}: `{one.weights.command}`"
-        for one in networks.values() if one.weights and one.weights.command
-    ]  # fmt: skip
-    return table(["", *titles], rows) + ("\n\n" + "\n".join(commands) if commands else "")
 
 
 def shipped_table() -> str:

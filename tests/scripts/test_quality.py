@@ -17,7 +17,7 @@ from scripts.quality.data import Material
 from scripts.quality.methods import NOTHING, TRUTH, PeerFault, peers
 from scripts.quality.results import Measurement, Results, measure
 from scripts.quality.scores import paper_rmse, parse_words, score_untouched
-from scripts.quality.table import recipes, section_table, shipped_table, variants_table
+from scripts.quality.table import recipes, section_table, shipped_table
 from scripts.quality.targets import Contest, half_of_best, never_worse, targets_table
 
 WEIGHTS = Weights("a1b2c3d4" * 8, 1_000_000, "pumice train --steps 3")
@@ -186,14 +186,6 @@ def test_without_a_rival_nothing_is_proved() -> None:
     alone = Contest(0.0, None, None)
     assert not never_worse(alone) and not half_of_best(alone)
     assert never_worse(Contest(0.1, 0.1, None)) and half_of_best(Contest(0.1, None, 0.2))
-
-
-def test_variants_have_a_row_each_over_all_sections() -> None:
-    cost = measured("Pumice (x)", Kind.OURS, [row(seconds=0.5, ratio=20.0)], "cost", weights=WEIGHTS)
-    lines = variants_table({"pages": SECTION, "cost": [cost]}).splitlines()
-    assert lines[2].startswith("| Pumice (x) | 1,000,000 | 0.50 | 20.0 | –")
-    assert lines[-1] == "- Pumice (x): `pumice train --steps 3`"
-    assert variants_table({"dibco": []}) == "Not measured yet."
 
 
 def test_recipes_name_peers_alone() -> None:
