@@ -1,8 +1,8 @@
 """The report as one table: `_pumice/reports/run_date=2026-11-23/*.parquet`, made from the shards' own rows.
 
-The rows of a shard, `_pumice/rows/<shard>.parquet`, are the truth: published with its commit, one file a
-shard. The parts below `reports/` are derived from them, some hundred thousand rows each, so that any engine
-opens a million shards as a few hundred files. Runs bring them up to date at their start and end (`compact`).
+A shard's own rows, `_pumice/rows/<shard>.parquet`, are the truth: one file a shard, published with its
+commit. The parts below `reports/` are derived from them. They have some hundred thousand rows each, so a
+query engine opens a million shards as a few hundred files. Runs update them at start and end (`compact`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,28 +17,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.errors import SourceChanged
-from jobs.ledger.commit_log import in_parallel
 from jobs.ledger.heads import Heads
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.records import rows_key
-from jobs.ledger.reviews import JOINED_BY, Review, joined, read_reviews
+from jobs.ledger.reviews import Review, read_reviews
+from jobs.report.decided import JOINED_BY, joined
 from jobs.report.schema import COMMIT_NUMBER, SCHEMA_VERSION
 from jobs.report.table_parts import GROUP_ROWS, HELD, Part, read_parts
-from jobs.stores.base import Store
+from jobs.stores.base import Store, in_parallel
 
 _Mask = npt.NDArray[np.bool_]
 
 
 def rows(to: Store, columns: Sequence[str], unread: dict[str, str]) -> Iterator[pa.RecordBatch]:
-    """All current rows of a destination, each page's once; beside a run too.
+    """All current rows of a destination, one for each page; safe while a run works there.
 
-    From the parts, and of shards that no part holds yet, as after an interrupted run, from their own files.
-    Nothing larger than a batch is held. The rows of a shard come one after the other, in their order.
+    They are read from the parts. Shards that no part holds yet, as after an interrupted run, are read from
+    their own files. One batch at a time is in memory. The rows of a shard come together, in their order.
 
     Args:
         to: the destination.
-        columns: what to read, of `report.TABLE_SCHEMA`'s.
-        unread: is given the shards whose rows can't be read, with the reason.
+        columns: the columns to read; names of `schema.TABLE_SCHEMA`.
+        unread: receives the shards whose rows can't be read, with the reason.
 
     Returns:
         Batches of those columns in that order, of up to 32,768 rows each, none of them empty.
@@ -48,7 +48,7 @@ def rows(to: Store, columns: Sequence[str], unread: dict[str, str]) -> Iterator[
     """
     heads, reviews = Ledger(to).heads(), read_reviews(to)
     parts = read_parts(to)
-    state = compare(parts, heads, reviews)
+    state = table_state(parts, heads, reviews)
     missing = state.missing
     for part, current in zip(parts, state.current, strict=True):
         if current.any():
@@ -60,7 +60,7 @@ def rows(to: Store, columns: Sequence[str], unread: dict[str, str]) -> Iterator[
 
 @dataclass(frozen=True)
 class Missing:
-    """A shard whose rows are to be read from its own file, but for the first `skip` of them."""
+    """A shard whose rows have to be read from its own file, without the first `skip` of its `pages` rows."""
 
     shard: bytes
     pages: int
@@ -68,20 +68,20 @@ class Missing:
 
     @property
     def key(self) -> str:
-        """Its key."""
+        """The key of the shard."""
         return self.shard.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
-class State:
-    """Which entries of each part are current, and which shards no part has."""
+class TableState:
+    """Which entries of each part are current (a mask a part), and which shards no part has."""
 
     current: list[_Mask]
     missing: list[Missing]
 
 
-def compare(parts: Sequence[Part], heads: Heads, reviews: Mapping[str, Review]) -> State:
-    """Compare what the parts hold with what is committed and decided; of doubles, the first counts."""
+def table_state(parts: Sequence[Part], heads: Heads, reviews: Mapping[str, Review]) -> TableState:
+    """Compare what the parts hold with the commits and decisions; of two equal entries, the first counts."""
     wanted = heads.results()
     held = pa.concat_tables([part.held for part in parts] or [HELD.empty_table()])
     asked = _tokens(wanted["shard"], wanted["number"], _versions(wanted["shard"], reviews))
@@ -92,17 +92,17 @@ def compare(parts: Sequence[Part], heads: Heads, reviews: Mapping[str, Review]) 
     ends = np.cumsum([part.held.num_rows for part in parts], dtype=np.int64)
     masks = [current[end - part.held.num_rows : end] for part, end in zip(parts, ends, strict=True)]
     lacking = wanted.filter(pc.invert(pc.is_in(asked, value_set=there))).select(["shard", "pages"])
-    return State(masks, [Missing(row["shard"], row["pages"]) for row in lacking.to_pylist()])
+    return TableState(masks, [Missing(row["shard"], row["pages"]) for row in lacking.to_pylist()])
 
 
 def _tokens(shards: pa.ChunkedArray, numbers: pa.ChunkedArray, decisions: pa.ChunkedArray) -> pa.Array:
-    """One value for each (shard, number, decisions); keys hold no NUL."""
+    """One value for each (shard, number, decisions), joined by NUL, which no key contains."""
     texts = numbers.cast(pa.string()).cast(pa.binary())
     return pc.binary_join_element_wise(shards, texts, decisions, b"\0").combine_chunks()
 
 
 def _versions(shards: pa.ChunkedArray, reviews: Mapping[str, Review]) -> pa.ChunkedArray:
-    """The version of the decisions about each shard; empty where there are none."""
+    """The version of the decisions about each shard; empty if there are none."""
     keys = pa.array([key.encode("utf-8", "surrogateescape") for key in reviews], pa.binary())
     versions = pa.array([review.version for review in reviews.values()], pa.binary())
     return pc.fill_null(versions.take(pc.index_in(shards, value_set=keys).combine_chunks()), b"")
@@ -111,7 +111,7 @@ def _versions(shards: pa.ChunkedArray, reviews: Mapping[str, Review]) -> pa.Chun
 def part_rows(
     to: Store, part: Part, current: _Mask, columns: Sequence[str], lost: list[Missing]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a part's current entries; what can't be read of it any more is appended to `lost`."""
+    """The rows of a part's current entries; entries that can't be read any more are appended to `lost`."""
     counts = part.held["rows"].to_numpy()
     chosen, done = np.repeat(current, counts), 0
     try:
@@ -138,9 +138,9 @@ def shard_rows(
     reviews: Mapping[str, Review],
     unread: dict[str, str],
 ) -> Iterator[tuple[Missing, _Batches]]:
-    """The rows of shards from their own files: batches, each with the number of the commit that it is of.
+    """The rows of shards from their own files: for each shard batches, each with its commit's number.
 
-    They have the columns asked for, but for `decision`, and of reviewed shards those that it is joined by.
+    Batches have the columns asked for without `decision`; for reviewed shards, those of JOINED_BY too.
     """
 
     def read(one: Missing) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -154,7 +154,7 @@ def shard_rows(
 
 
 def _groups(missing: Iterable[Missing]) -> Iterator[list[Missing]]:
-    """Shards that are read at the same time, and fit in memory together; a large one alone."""
+    """Groups of shards that are read at the same time, because they fit in memory; a large one is alone."""
     group, pages = list[Missing](), 0
     for one in missing:
         if group and pages + one.pages > GROUP_ROWS:
@@ -185,7 +185,7 @@ def _read_shard(
 
 
 class _OtherVersion(Exception):
-    """The rows are another version's."""
+    """The rows have the schema of another version."""
 
 
 def _read_file(file: pq.ParquetFile, one: Missing, columns: set[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -205,7 +205,7 @@ def _read_file(file: pq.ParquetFile, one: Missing, columns: set[str]) -> Iterato
 
 
 def _open_rows(to: Store, one: Missing) -> BinaryIO | None:
-    """A small file in one request, a large one as a stream."""
+    """A shard's own rows: a small file in one request, a large one as a stream; None if it is missing."""
     if one.pages <= GROUP_ROWS:
         data = to.get(rows_key(one.key))
         return None if data is None else BytesIO(data)

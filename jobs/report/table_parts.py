@@ -1,8 +1,8 @@
-"""The report's parts: Parquet files below `reports/run_date=2026-11-23/`, and what each says that it holds.
+"""The parts of the report's table: Parquet files below `reports/run_date=2026-11-23/`, and their footers.
 
-A part is a concatenation of shards' rows. Its metadata lists them in that order, each with the number of the
-commit and the version of the decisions that its rows are of: so whoever reads the footers knows which rows
-are current, and nobody has to trust a name.
+A part is a concatenation of the rows of shards. Its footer lists these shards in that order, each with the
+number of the commit and the version of the decisions that its rows come from. So a reader of the footers
+knows which rows are current, and does not have to trust the name of a file.
 """
 
 import base64
@@ -16,27 +16,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import SourceChanged
-from jobs.ledger.commit_log import in_parallel
 from jobs.report.schema import SCHEMA_VERSION, TABLE_SCHEMA
-from jobs.stores.base import LEDGER, ObjectInfo, Store
+from jobs.stores.base import LEDGER, ObjectInfo, Store, in_parallel
 
 REPORTS = f"{LEDGER}/reports/"
 PART_ROWS = 1 << 18
-"""A part has no more, or one shard: some 50 MB, so that a shard that is done again rewrites no more."""
+"""A part has no more rows, or one shard: some 50 MB, so that a shard cleaned again rewrites no more."""
 GROUP_ROWS = 1 << 15
-"""Rows that are in memory at once, and of a row group."""
+"""Rows of a row group, and rows in memory at once."""
 
 HELD = pa.schema(
     [("shard", pa.binary()), ("number", pa.int64()), ("decisions", pa.binary()), ("rows", pa.int64())]
 )
-"""What a part holds: shard keys as bytes, the commit's number, the decisions' version, how many rows."""
+"""The entry of a shard in a part: key as bytes, number of its commit, version of its decisions, row count."""
 _HELD_KEY = b"pumice.held"
 _NAME = re.compile(re.escape(REPORTS) + r"run_date=(\d{4}-\d\d-\d\d)/[^/]+\.parquet")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file of the table: where it is, its partition, and what it holds (HELD's columns)."""
+    """A file of the table: its object, its partition, and its entries (HELD's columns)."""
 
     info: ObjectInfo
     date: str
@@ -44,13 +43,13 @@ class Part:
 
 
 def part_date(key: str) -> str | None:
-    """The partition that a part of this key is in, as `2026-11-23`; None if it is no part's key."""
+    """The partition of the part with this key, as `2026-11-23`; None if it is no part's key."""
     found = _NAME.fullmatch(key)
     return found and found[1]
 
 
 def read_parts(to: Store) -> list[Part]:
-    """All parts, the newest name first; one that can't be read holds nothing. Raises StoreError."""
+    """All parts, the newest name first; a part that can't be read has no entries. Raises StoreError."""
     infos = sorted((one for one in to.list(REPORTS) if part_date(one.key)), key=lambda one: one.key)
     return [one for one in in_parallel(lambda info: _read_part(to, info), reversed(infos)) if one]
 
@@ -66,14 +65,14 @@ def _read_part(to: Store, info: ObjectInfo) -> Part | None:
             known = version == SCHEMA_VERSION and set(TABLE_SCHEMA.names) <= set(file.schema_arrow.names)
             whole = held.schema.equals(HELD) and sum(held["rows"].to_pylist()) == file.metadata.num_rows
     except SourceChanged:
-        return None  # removed by a compaction that goes on
+        return None  # a compaction removed it meanwhile
     except (pa.ArrowException, OSError, KeyError, ValueError):
         known = whole = False
     return Part(info, date, held if known and whole else HELD.empty_table())
 
 
 class PartWriter:
-    """Writes the parts of one partition, one after the other."""
+    """Writes the parts of one partition, one after another."""
 
     def __init__(self, to: Store, date: str) -> None:
         self._to, self._date = to, date
@@ -87,13 +86,13 @@ class PartWriter:
         self._rows = self._unwritten = 0
 
     def make_room(self, rows: int) -> None:
-        """Close the part that is being written if so many more rows are too many for it."""
+        """Finish the open part if it can't take this many more rows."""
         if self._rows and self._rows + rows > PART_ROWS:
             self.finish()
             self._begin()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows, of TABLE_SCHEMA's columns."""
+        """Append rows with TABLE_SCHEMA's columns."""
         self._waiting.append(batch)
         self._rows += batch.num_rows
         self._unwritten += batch.num_rows
@@ -101,18 +100,18 @@ class PartWriter:
             self._flush()
 
     def name(self, shard: bytes, number: int, decisions: bytes, rows: int) -> None:
-        """Say whose rows those are that were added and not named yet."""
+        """Add the entry of the rows that were added since the last entry."""
         self._held.append((shard, number, decisions, rows))
 
     def finish(self) -> None:
-        """Put the part where readers see it, under a name that nothing else bears; raises StoreError."""
+        """Publish the open part under a name that no other file has; raises StoreError."""
         self._flush()
         columns = zip(*self._held, strict=True) if self._held else ((),) * len(HELD)
         held = pa.table([pa.array(one, field.type) for one, field in zip(columns, HELD, strict=True)], HELD)
         packed = pa.BufferOutputStream()
         with pa.ipc.new_stream(packed, HELD, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
             stream.write_table(held)
-        # Footers are for all readers: text alone is safe there.
+        # Other readers may expect text in the metadata of a footer.
         self._file.add_key_value_metadata({_HELD_KEY: base64.b64encode(packed.getvalue())})
         self._file.close()
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:12]}"

@@ -11,8 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobs.errors import InputError, SourceChanged, StagedGone, StoreError
-from jobs.stores.base import LEDGER, Leftover, ObjectInfo, Staged
-from jobs.stores.keys import checked, checked_prefix, shown
+from jobs.stores.base import (
+    LEDGER,
+    Leftover,
+    ObjectInfo,
+    Staged,
+    checked_key,
+    checked_prefix,
+    is_listed,
+    prove_create,
+)
 from jobs.stores.local_files import (
     LocalUpload,
     PinnedFile,
@@ -25,7 +33,6 @@ from jobs.stores.local_files import (
     write_temp,
 )
 from jobs.stores.local_walk import describe, walk
-from jobs.stores.probe import prove_create
 
 READ_BUFFER = 1 << 20
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -52,7 +59,7 @@ class LocalStore:
             raise InputError(f"There is no folder {self._root}: check the path, or mount what it stands on.")
         skip = frozenset() if prefix.startswith(LEDGER) else frozenset({LEDGER})
         for info in walk(self._root / above, f"{above}/" if above else "", skip):
-            if shown(info.key, prefix):
+            if is_listed(info.key, prefix):
                 yield info
 
     def stat(self, key: str) -> ObjectInfo | None:
@@ -140,7 +147,7 @@ class LocalStore:
 
     def stage(self, key: str, attempt: str) -> "LocalUpload":
         """Begin a temporary file beside the target; one of the same attempt is written anew."""
-        return LocalUpload(self._root, key, staging_key(checked(key), attempt))
+        return LocalUpload(self._root, key, staging_key(checked_key(key), attempt))
 
     def publish(self, staged: Staged) -> None:
         """Rename the staged file to its key.
@@ -167,7 +174,7 @@ class LocalStore:
 
     def discard_attempt(self, key: str, attempt: str) -> None:
         """Remove the temporary file that `attempt` may have left beside `key`."""
-        self.delete(staging_key(checked(key), attempt))
+        self.delete(staging_key(checked_key(key), attempt))
 
     def leftovers(self) -> Iterator[Leftover]:
         """All temporary files, in key order; raises as `list`."""
@@ -194,7 +201,7 @@ class LocalStore:
         )
 
     def _path(self, key: str) -> Path:
-        return self._root / checked(key)
+        return self._root / checked_key(key)
 
     def _has_root(self) -> bool:
         try:

@@ -13,9 +13,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from jobs.errors import InputError, SourceChanged, StagedGone, StoreError
-from jobs.stores.base import Leftover, ObjectInfo, Staged
-from jobs.stores.keys import checked, checked_prefix, safe, shown
-from jobs.stores.probe import prove_create
+from jobs.stores.base import (
+    Leftover,
+    ObjectInfo,
+    Staged,
+    checked_key,
+    checked_prefix,
+    is_listed,
+    is_safe_key,
+    prove_create,
+)
 from jobs.stores.s3_client import MISSING, Translator, client, code_of
 from jobs.stores.s3_streams import BREAKS_ALLOWED, PAUSE_S, RangeReader, S3Upload, abort_upload
 
@@ -30,7 +37,7 @@ class S3Store:
     def __init__(self, url: str) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         prefix = prefix.rstrip("/")
-        if not _BUCKET.fullmatch(bucket) or (prefix and not safe(prefix)):
+        if not _BUCKET.fullmatch(bucket) or (prefix and not is_safe_key(prefix)):
             raise InputError(f"{url} is no address of a place: give s3://bucket or s3://bucket/prefix.")
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
@@ -56,9 +63,9 @@ class S3Store:
                 return
             for entry in page.get("Contents", ()):
                 key = entry["Key"].removeprefix(self._prefix)
-                if not shown(key, prefix) or (entry["Size"] == 0 and key.endswith("/")):
+                if not is_listed(key, prefix) or (entry["Size"] == 0 and key.endswith("/")):
                     continue  # the ledger, or a browser's mark of an empty folder
-                if not safe(key):
+                if not is_safe_key(key):
                     raise InputError(
                         f"{self.url} holds an object named {key!r}, which no folder could hold: rename it."
                     )
@@ -208,7 +215,7 @@ class S3Store:
         )
 
     def _where(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + checked(key)}
+        return {"Bucket": self._bucket, "Key": self._prefix + checked_key(key)}
 
     def _is_published(self, where: dict[str, str], staged: Staged, attempt: str) -> bool:
         with self._translated(staged.key):

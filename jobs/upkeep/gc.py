@@ -8,14 +8,13 @@ young is left alone too: a run that seems dead may be a zombie, and it may still
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobs.driver.run import new_run_id
-from jobs.ledger.commit_log import in_parallel
+from jobs.driver.job import new_run_id
 from jobs.ledger.heads import Heads
 from jobs.ledger.lease import acquire
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.records import CLAIMS, ROWS, ClaimFile, shard_id
 from jobs.report.table_parts import REPORTS, part_date
-from jobs.stores.base import Leftover, Store
+from jobs.stores.base import Leftover, Store, in_parallel
 from jobs.stores.open import open_store
 
 MIN_AGE_S = 24 * 3600.0

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from jobs.driver.feed import SHARDS_IN_FLIGHT
-from jobs.ledger.commit_log import READERS
+from jobs.stores.base import READERS
 from scripts.blocks import ROOT, machine, table, write_block
 from scripts.scale.fleet import SECONDS, Fates
 from scripts.scale.loop import Loop, measure

@@ -15,10 +15,9 @@ from jobs.driver import run as runs
 from jobs.driver.dispatch import Dispatch
 from jobs.driver.feed import Watch
 from jobs.driver.run import Job, RunSummary, Silent
-from jobs.ledger.commit_log import READERS
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Plan
-from jobs.stores.base import ObjectInfo, Store
+from jobs.stores.base import READERS, ObjectInfo, Store
 from scripts.scale.fleet import Fates, Fleet, shard
 from scripts.scale.store import CountingStore, Request
 
