@@ -1,9 +1,9 @@
-"""`scripts/run acceptance --data DIR`: one source tree of real scans, cleaned in all ways, and counted.
+"""`scripts/run acceptance --data DIR`: clean one source tree of real scans in all ways, and count.
 
 The tree: office-scans (multi-page G4 TIFFs) in three tars and a zip, old-books as loose JPEGs with their XML,
-noisyoffice/noisy as a tar.gz, every fifth file of hostile as a zip. It is cleaned folder to folder and S3 to
-S3, every page is matched with its one output and one row, and then again with the driver killed at random
-moments (`--kills`): the end must be the same, byte for byte.
+noisyoffice/noisy as a tar.gz, every fifth file of hostile as a zip. It is cleaned from folder to folder and
+from S3 to S3, and every page is matched with its one output and one row. Then it is cleaned while the driver
+is killed at random moments (`--kills`): the result must be the same, byte for byte.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def members(store: Store) -> Iterator[tuple[str, str, bytes]]:
 
 
 def facts(data: bytes) -> list[tuple[object, ...]]:
-    """Per page: format, size, mode, dpi; by Pillow. Empty for what it can't open."""
+    """Format, size, mode and dpi of each page, by Pillow; empty if it can't open the file."""
     found = []
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -112,7 +112,7 @@ def check(source: Store, destination: Store, reports: Path) -> None:
 
 
 def clean(source: str, destination: str) -> float:
-    """Run the command; its last lines are printed."""
+    """Run `pumice clean` and print its first lines; the seconds that it took."""
     begun = time.monotonic()
     done = subprocess.run([PUMICE, "clean", source, destination], capture_output=True, text=True, check=False)
     print("  " + "\n  ".join(done.stdout.splitlines()[:2]) + f"  (exit {done.returncode})")
@@ -121,7 +121,7 @@ def clean(source: str, destination: str) -> float:
 
 
 def kill_often(source: str, destination: Path, kills: int, seconds: float, seed: int) -> int:
-    """Begin the job and kill its driver at random moments; the kills that hit a running job."""
+    """Start the job and kill its driver at random moments; how many kills hit a running job."""
     chance, hits = random.Random(seed), 0
     for _ in range(kills):
         run = subprocess.Popen(
@@ -135,19 +135,19 @@ def kill_often(source: str, destination: Path, kills: int, seconds: float, seed:
         hits += run.poll() is None
         run.send_signal(signal.SIGKILL)
         run.wait()
-        wait_for_end(family)  # what is left of its Ray ends by itself
+        wait_for_end(family)  # the rest of its Ray ends by itself
     return hits
 
 
 def main() -> None:
-    """Do it all."""
+    """Parse, clean in all ways, check."""
     parser = argparse.ArgumentParser(
         prog="scripts/run acceptance", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="a folder with office-scans, old-books, ...")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="work here and leave everything to be looked at")
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave everything there")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pumice-acceptance-") as name:
         root = given.keep or Path(name)

@@ -1,7 +1,6 @@
-"""What scripts write into the project's pages: marker blocks, tables, curves, and the machine's name.
+"""What scripts write into the project's pages: blocks, tables, curves, and the machine's name.
 
-A block is what lies between `<!-- name -->` and `<!-- /name -->` in a page of Markdown; the rest of the page
-belongs to people.
+A block is the text between `<!-- name -->` and `<!-- /name -->` in a page of Markdown. People write the rest.
 """
 
 import os
@@ -29,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Curve:
-    """Points to be joined by a line."""
+    """Points that a line joins."""
 
     label: str
     x: Sequence[float]
@@ -39,7 +38,7 @@ class Curve:
 
 def machine() -> str:
     """The machine, in words."""
-    # 170 MiB that would count as its own in a process that measures its memory
+    # 170 MiB, which would distort what a process measures of its own memory
     import torch  # noqa: PLC0415
 
     from model.device import fast_dtype  # noqa: PLC0415
@@ -60,7 +59,7 @@ def write_block(page: Path, name: str, text: str) -> None:
 
 
 def show_figures(lines: Sequence[str], page: Path | None) -> None:
-    """Print what was measured, and put it into the block `figures` of a page, if there is one.
+    """Print what was measured, and put it into the block `figures` of a page, if one is given.
 
     Raises:
         ValueError: see `replace_block`.
@@ -74,16 +73,16 @@ def show_figures(lines: Sequence[str], page: Path | None) -> None:
 def draw_curves(
     picture: Path, curves: Sequence[Curve], title: str, axes: tuple[str, str], log: bool = False
 ) -> None:
-    """Draw curves as an SVG that is the same whenever the curves are.
+    """Draw curves as an SVG; equal curves give equal files.
 
     Args:
         picture: the file to write.
-        curves: with a legend where there is more than one.
+        curves: more than one get a legend.
         title: of the picture.
-        axes: what x and y are.
-        log: a logarithmic y; else y starts at 0.
+        axes: the names of x and y.
+        log: whether y is logarithmic; else y starts at 0.
     """
-    import matplotlib  # noqa: PLC0415 - only pictures need it, and it takes a second
+    import matplotlib  # noqa: PLC0415 - it takes a second, and only pictures need it
 
     matplotlib.use("Agg")
     from matplotlib import pyplot  # noqa: PLC0415

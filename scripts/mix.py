@@ -3,7 +3,8 @@
   scripts/run mix A.safetensors=0.7 B.safetensors=0.3 --out C.safetensors
   scripts/run mix A.safetensors B.safetensors --out C.safetensors         in equal shares
 
-arXiv:2203.05482. Of a cleaner's or of a guard's; where weights have cards, the mean gets one that names them.
+arXiv:2203.05482. It takes weights of a cleaner or of a guard. If all have cards, the mean gets a card that
+contains them.
 """
 
 import argparse
@@ -37,10 +38,10 @@ class Part:
 
 
 def mix(parts: Sequence[Part], out: Path) -> Path:
-    """Write the mean, and a card of it where there are any; `out`, to hand on.
+    """Write the mean, and its card if all parts have one; returns `out`.
 
     Raises:
-        WeightsError: weights are unreadable, or of networks of different shapes.
+        WeightsError: weights can't be read, or their networks have different shapes.
     """
     networks = [_load(part.path) for part in parts]
     mean = networks[0]
@@ -63,7 +64,7 @@ def mix(parts: Sequence[Part], out: Path) -> Path:
 def _load(path: Path) -> Network | GuardNetwork:
     try:
         return load_guard(path)
-    except WeightsError:  # whatever else is wrong, too, the cleaner's loader says
+    except WeightsError:  # the cleaner's loader also says what else is wrong
         return load_weights(path)
 
 
@@ -72,7 +73,7 @@ def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _card(parts: Sequence[Part], out: Path) -> dict[str, Any]:
-    """What of the first one's card holds for all weights of its shape, and all cards."""
+    """What the first card says of all weights of its shape, and all cards."""
     cards = [load_card(part.path) for part in parts]
     told = {card["sha256"] for card in cards}
     cards = [_begun(card, told) for card in cards]
@@ -86,7 +87,7 @@ def _card(parts: Sequence[Part], out: Path) -> dict[str, Any]:
 
 
 def _begun(card: dict[str, Any], told: set[str]) -> dict[str, Any]:
-    """A card; what it was begun from is told but once, where that is a part of the mean, too."""
+    """A card; weights that are also a part of the mean are told there only."""
     before, parts = card.get("init"), card.get("mean")
     begun: dict[str, Any] = {"init": _once(before, told)} if before else {}
     if parts:
@@ -101,7 +102,7 @@ def _once(card: dict[str, Any], told: set[str]) -> dict[str, Any]:
 
 
 def parse(words: Sequence[str]) -> list[Part]:
-    """FILE=SHARE each, or all FILE alone; shares are made to sum to 1."""
+    """Parse FILE=SHARE each, or all FILE alone; shares are scaled to sum to 1."""
     split = [word.rpartition("=") for word in words]
     if all(sign for _, sign, _ in split):
         parts = [Part(Path(path), float(share)) for path, _, share in split]
@@ -112,7 +113,7 @@ def parse(words: Sequence[str]) -> list[Part]:
 
 
 def main() -> None:
-    """Parse and do it."""
+    """Parse, mix, print the path."""
     parser = argparse.ArgumentParser(
         prog="scripts/run mix", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

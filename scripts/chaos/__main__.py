@@ -1,11 +1,11 @@
-"""`scripts/run chaos --kills 200`: what tests/chaos does a few times, many times; fills infra/chaos.md.
+"""`scripts/run chaos --kills 200`: do many times what tests/chaos does a few times; fills infra/chaos.md.
 
 kills: SIGKILL of a whole run at random steps, again and again on one destination until it is done, then on
-a new one; another process reads the destination all the while. zombies: SIGSTOP at a random step, another
+a new one. Meanwhile another process reads the destination. zombies: SIGSTOP at a random step; another
 run takes over, and the first one is woken. faults: S3 to S3 through a proxy that breaks requests, by kind.
 ray: SIGKILL of real cleaners and of real drivers.
 
-After each round the end is compared, byte for byte, with an undisturbed run, and every page with its row.
+After each round the result is compared, byte for byte, with an undisturbed run, and every page with its row.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from jobs.cli.demo import make_archive
 from jobs.driver import run as runs
 from jobs.errors import PumiceError
 from jobs.ledger import lease
@@ -43,7 +42,7 @@ from tests.samples import Item, archive, digests, fill, png, tiff
 DOCS = Path(__file__).parents[2] / "infra" / "chaos.md"
 PAGES_A_BOX = 4
 MOMENTS = 180
-"""A run of the archive below has about so many moments before and after its changes."""
+"""A run over the archives below has about this many moments before and after its changes."""
 
 
 def tree() -> dict[str, bytes]:
@@ -55,7 +54,7 @@ def tree() -> dict[str, bytes]:
 
 @contextmanager
 def ground() -> Iterator[tuple[Path, LocalStore, dict[str, str]]]:
-    """A folder, the source in it, and the digests of its undisturbed mirror."""
+    """A folder, a source in it, and the digests of its undisturbed mirror."""
     with tempfile.TemporaryDirectory(prefix="pumice-chaos-") as name:
         source, plain = LocalStore(Path(name) / "source"), LocalStore(Path(name) / "plain")
         fill(source, tree())
@@ -64,7 +63,7 @@ def ground() -> Iterator[tuple[Path, LocalStore, dict[str, str]]]:
 
 
 def kills(count: int, chance: random.Random) -> Row:
-    """Kill runs until there were so many kills."""
+    """Kill runs until `count` were killed."""
     row = Row("SIGKILL of a run at a random step")
     with ground() as (folder, source, expected):
         while row.times < count:
@@ -86,7 +85,7 @@ def _end_of_killed(source: LocalStore, destination: LocalStore, moment: int) -> 
 
 
 def zombies(count: int, chance: random.Random) -> Row:
-    """Freeze runs, let others take over, wake them."""
+    """Stop runs, let others take over, wake them."""
     row = Row("SIGSTOP of a run at a random step, woken after another finished")
     with ground() as (folder, source, expected):
         while row.times < count:
@@ -154,7 +153,7 @@ def ray(count: int, chance: random.Random) -> Row:
     row = Row("SIGKILL of a Ray cleaner or driver at a random moment")
     with tempfile.TemporaryDirectory(prefix="pumice-chaos-") as name:
         source, plain = Path(name) / "source", Path(name) / "plain"
-        make_archive(source, dpi=50)
+        fill(LocalStore(source), tree())
         subprocess.run(_command(source, plain), check=False, capture_output=True)
         expected = digests(open_store(str(plain)))
         while row.times < count:
@@ -170,7 +169,7 @@ def _command(source: Path, destination: Path) -> list[str]:
 
 
 def _killed_by_chance(command: list[str], chance: random.Random, row: Row) -> bool:
-    """Begin a run and kill a part of it; whether it got done all the same."""
+    """Start a run and kill a part of it; whether it finished all the same."""
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end, family = time.monotonic() + chance.uniform(4, 25), list[tuple[int, str]]()
     while time.monotonic() < end and run.poll() is None:
@@ -188,16 +187,16 @@ def _killed_by_chance(command: list[str], chance: random.Random, row: Row) -> bo
 
 
 def main() -> None:
-    """Do it all, print the table, write it."""
+    """Parse, break runs, print the table, write it."""
     parser = argparse.ArgumentParser(
         prog="scripts/run chaos", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--zombies", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=3, help="with each kind of S3 fault")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds with each kind of S3 fault (3)")
     parser.add_argument("--ray-kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="into infra/chaos.md")
+    parser.add_argument("--write", action="store_true", help="write the table into infra/chaos.md")
     given = parser.parse_args()
     chance = random.Random(given.seed)
     rows = [kills(given.kills, chance), zombies(given.zombies, chance)]

@@ -1,4 +1,4 @@
-"""A row of scripts/run chaos's table, and the comparison that it counts."""
+"""A row of the table of `scripts/run chaos`, and the comparison that fills it."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tests.samples import digests
 
 @dataclass
 class Row:
-    """A row of the table."""
+    """What was done, how often, and what came of it."""
 
     what: str
     times: int = 0
@@ -33,7 +33,7 @@ class Row:
         )
 
     def check(self, destination: str, expected: dict[str, str]) -> None:
-        """Compare an end state with the undisturbed one, and count its rows."""
+        """Compare a destination with the undisturbed one, and count its rows."""
         assert digests(open_store(destination)) == expected, destination
         found = api.verify(destination)
         assert not found.problems, found.problems

@@ -1,32 +1,30 @@
 """`scripts/run guard`: train the guard that watches over ink, and measure what it finds.
 
-  scripts/run guard train --data DIR --out DIR      weights; goes on where it stopped
-  scripts/run guard choose --data DIR               what it finds of planted faults and flags in vain, on
-  pages to
-                                                choose the thresholds of model/guard/guard.py by
-  scripts/run guard measure --data DIR              the same on other pages; writes the table and the
-  picture of
-                                                model/README.md
+  scripts/run guard train --data DIR --out DIR    trains weights; continues where it stopped
+  scripts/run guard choose --data DIR             measures on pages to choose the thresholds by
+  scripts/run guard measure --data DIR            measures on other pages; fills the block `guard` and the
+                                                  picture of model/README.md
 
-Pages to choose by and pages to measure on are none that the guard learnt from.
+It measures how many planted faults the guard finds, and how many honest pages it flags. The guard learnt from
+none of these pages. The thresholds stand in model/judging/figures.py.
 """
 
 import argparse
 from pathlib import Path
 
-from jobs.cli.train import FINE_TUNING_RATE, LEARNING_RATE
 from model.training.guard_train import GuardSettings
+from model.training.settings import FINE_TUNING_RATE, LEARNING_RATE
 from scripts.guard.measure import choose, measure
 from scripts.guard.train import train
 
 HELD = (
     "*/Font?te_*", "H-DIBCO2012/H0[37]*", "H-DIBCO2012/H11*", "H-DIBCO2010/H05*", "DIBCO2011/P0[17]*",
 )  # fmt: skip
-"""Pairs that the shipped cleaner never learnt from; so doesn't the guard."""
+"""Pairs that neither the shipped cleaner nor the guard learns from."""
 
 
 def main() -> None:
-    """Parse and do it."""
+    """Parse and run the command."""
     parser = argparse.ArgumentParser(
         prog="scripts/run guard", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -39,7 +37,7 @@ def main() -> None:
     training.add_argument("--focus", type=float, default=0.0, help="the focal loss's exponent")
     choosing, measuring = (commands.add_parser(name) for name in ("choose", "measure"))
     for command in (choosing, measuring):
-        command.add_argument("--keep", type=Path, help="a file to keep the scores in, or take them from")
+        command.add_argument("--keep", type=Path, help="the file that keeps the scores; read if it exists")
     for command in (training, choosing, measuring):
         command.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""How well pages are told from text that no cleaner of text should touch."""
+"""How well text is told from pages that a cleaner of text should leave alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,10 +17,10 @@ _DPI, _HEIGHT, _WIDTH = 100.0, 1100, 850
 
 
 def left_alone(pages: Sequence[Cleaned]) -> list[list[str]]:
-    """Rows of a table: what, how many, the share that is left alone.
+    """Rows of a table: what was shown, how many pages, the share that is left alone.
 
     Args:
-        pages: scans of text, which should not be.
+        pages: scans of text, which should not be left alone.
     """
     text = [(page.scan, page.dpi) for page in pages]
     drawn: dict[str, Callable[[int], Page]] = {
@@ -75,7 +75,7 @@ def _office(seed: int) -> Page:
 
 
 def _shaded(page: Page, seed: int) -> Page:
-    """Under the uneven light of a camera."""
+    """A page under the uneven light of a camera."""
     rng = np.random.default_rng((4, seed))
     light = 0.85 + 0.15 * fractal_noise(rng, _HEIGHT, _WIDTH, 500, 1)
     return (page * np.clip(light, 0, 1).reshape(_HEIGHT, _WIDTH, *[1] * (page.ndim - 2))).astype(np.uint8)

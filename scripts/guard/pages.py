@@ -1,8 +1,8 @@
-"""What the guard is trained on, and the pages that its thresholds are chosen on and that it is measured on.
+"""The pages that the guard is trained on, that its thresholds are chosen by, and that it is measured on.
 
-Of PDFs every third is not trained on, of scans without a truth every second, and those pairs that are held
-out from the cleaner's training. Of these pairs and scans every second serves to choose thresholds, the others
-to measure; of PDFs pages are drawn anew for that, and damaged anew.
+It is not trained on every third PDF, on every second scan without a truth, and on the pairs that are held out
+from the cleaner's training. Every second of these pairs and scans serves to choose thresholds, the others to
+measure. From the PDFs other pages are drawn and damaged for each of the two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,23 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.cli.train import read_pairs
 from model.cleaning.cleaner import Cleaner
 from model.drawing.damage import damage, damage_bitonal
 from model.guard.network import CELL
 from model.images import read_page
 from model.judging.condition import at_scale
-from model.page import Grey, Page, Pair, as_grey
+from model.page import Grey, Page, Pair, as_grey, as_written
 from model.training.cleaner_samples import Patches
-from model.training.data import pdf_page, render_pages
-from model.training.guard_samples import GuardSamples, as_kept, labels, revived
+from model.training.data import pdf_page, read_pairs, render_pages
+from model.training.guard_samples import GuardSamples, labels, revived
 from scripts.quality.data import folders_in, image_files
 from scripts.quality.pages import Sheet, draw, pdf_files
 
 DRAWN_PAGES = 100
 SEED = 30_000
 ROUNDS = 2
-"""How many pages of each PDF are drawn to choose thresholds on, and as many to measure on."""
+"""How many pages of each PDF are drawn to choose thresholds by, and as many again to measure on."""
 
 _HELD_PDF, _HELD_SCAN = 3, 2
 _CLEAN, _BITONAL = 0.25, 0.35  # shares of PDF pages, cumulated
@@ -38,11 +37,11 @@ _SPARED = 0.25
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A scan and what the cleaner made of it, in grey at full resolution.
+    """A scan and its cleaned page, in grey at full resolution.
 
     Attributes:
-        honest: as far as is known, the cleaner did no wrong.
-        ink: where ink is: the truth, or the result where there is none.
+        honest: whether the cleaner did nothing wrong, as far as is known.
+        ink: a page that shows where ink is: the truth, or the result where there is no truth.
     """
 
     name: str
@@ -54,7 +53,7 @@ class Cleaned:
     ink: Page
 
     def at_scale(self, page: Page) -> Grey:
-        """As the guard sees it."""
+        """The page as the guard sees it."""
         return at_scale(page, (self.dpi, self.dpi) if self.dpi else None)[0]
 
 
@@ -70,7 +69,7 @@ def training_samples(data: Path, held: Sequence[str], cleaner: Cleaner, seed: in
 
 
 def unseen_pages(data: Path, held: Sequence[str], cleaner: Cleaner, *, measured: bool) -> Iterator[Cleaned]:
-    """Pages that the guard didn't learn from, cleaned: to be measured on, or to choose thresholds by."""
+    """Cleaned pages that the guard didn't learn from: to measure on, or to choose thresholds by."""
     for pair in islice(_pairs(data, held)[1], int(measured), None, 2):
         yield _cleaned(cleaner, pair.name, "pairs", pair.noisy, None, as_grey(pair.clean))
     for path in islice(_scans(data)[::_HELD_SCAN], int(measured), None, 2):
@@ -96,16 +95,16 @@ def _cleaned(
     cleaner: Cleaner, name: str, group: str, page: Page, dpi: float | None, truth: Page | None
 ) -> Cleaned:
     scan = as_grey(page)
-    result = as_kept(scan, as_grey(np.asarray(cleaner.clean([page])[0], np.uint8)))
+    result = as_written(scan, as_grey(np.asarray(cleaner.clean([page])[0], np.uint8)))
     ink = result if truth is None else as_grey(truth)
     done = Cleaned(name, group, scan, result, dpi, True, ink)
     return replace(done, honest=_is_honest(done, known=truth is not None))
 
 
 def _is_honest(done: Cleaned, *, known: bool) -> bool:
-    """Whether no cell lost ink, none was given some, and what is left is close to the truth.
+    """Whether no cell lost or gained ink, and the result is close to the truth.
 
-    Where no truth is known, whether nothing became a stroke that hardly was one.
+    If no truth is known: whether nothing became a stroke that hardly was one in the scan.
     """
     pages = [done.at_scale(page) for page in (done.scan, done.result, done.ink)]
     height, width = (side // CELL * CELL for side in pages[0].shape)

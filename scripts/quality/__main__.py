@@ -4,19 +4,19 @@ Sections, each of which `--only` runs by itself:
   pairs   DIR/noisyoffice: error to the truth, and how far Tesseract's reading is from the clean page's
   dibco   DIR/dibco/*: F-measure and the like of the result, cut at half grey
   scales  the same pages two to four times as large
-  pages   full pages rendered from DIR/born-digital-pdf and damaged by code: white paper, readable text
-  real    DIR/old-books with transcriptions, DIR/office-scans without
+  pages   full pages rendered from DIR/born-digital-pdf and damaged by code: how white the paper is, CER
+  real    DIR/old-books with transcriptions, DIR/office-scans without: CER, Tesseract's confidence
   clean   pages that need no cleaning: what changed, what was lost
-  seams   what tiles change
+  seams   the difference that tiles make
   cost    seconds a page beside the article's network, parameters
   tables  nothing is measured
 
---model, --hold-out, --only and --curve may be given more than once. Where --hold-out matches files of a
+--model, --hold-out, --only and --curve may be given more than once. If --hold-out matches files of a
 section, only those are taken.
 
-Each run ends by writing the tables of model/README.md, the first of them into README.md too, and the picture
-of the trainings anew from what lies in the folder of results, in which peers and weights that were measured
-before on the same pages are found again.
+Each run ends by writing the tables of model/README.md (the first of them also into README.md) and the picture
+of the trainings. It takes them from the folder of results, which keeps what was measured before: peers and
+weights that were measured on the same pages are not measured again.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def _parse() -> argparse.Namespace:
     add("--hold-out", action="append", default=[], metavar="PATTERN", help="of folder/name, as in training")
     add("--only", action="append", choices=[*SECTIONS, "tables"], help="default: all sections")
     add("--pages", type=int, default=24, help="how many pages to render (24)")
-    add("--times", type=int, default=5, help="turns that cost is the best of (5)")
+    add("--times", type=int, default=5, help="turns to take the best time of (5)")
     add("--fresh", action="store_true", help="measure again what was measured before")
     add("--quick", action="store_true", help="two pages of a kind, to see that all works; writes no tables")
     add("--results", type=Path, help="the folder of results (infra/quality; with --quick, one in runs/)")
@@ -123,7 +123,7 @@ def _measure_task(
 
 
 def _others(section: str) -> list[Method]:
-    """What weights are compared with."""
+    """The methods that weights are compared with."""
     if section == "dibco":
         return [NOTHING, *peers(BINARIZERS)]
     if section == "clean":
@@ -132,7 +132,7 @@ def _others(section: str) -> list[Method]:
 
 
 def _reads() -> bool:
-    """Whether Tesseract and the languages are there; says so where they aren't."""
+    """Whether Tesseract and the languages are installed; prints a line if they aren't."""
     try:
         require_languages(f"eng+{BOOKS_LANGUAGE}")
     except OcrMissing as error:
@@ -142,7 +142,7 @@ def _reads() -> bool:
 
 
 def _write(results: Results, runs: Sequence[str] | None) -> None:
-    """Put everything into model/README.md."""
+    """Write all blocks of model/README.md."""
     sections: dict[str, list[Measurement]] = {section: results.of(section) for section in SECTIONS}
     blocks = {
         "targets": targets_table(sections),

@@ -1,4 +1,4 @@
-"""What a quality run is made of: cases to clean, and ways (methods) to clean them."""
+"""Cases to clean, and methods: ways to clean them."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,16 +11,16 @@ from model.page import Page
 
 @dataclass(frozen=True)
 class Case:
-    """A page to clean, and what is known of it.
+    """A page to clean, and what is known about it.
 
     Attributes:
         name: folder and file.
         group: the collection it belongs to; tables have a column for each.
         page: as it was scanned.
-        dpi: where it is known.
+        dpi: None where it is not known.
         truth: the clean page.
         text: what stands on it.
-        own_reading: whether `text` is no more than Tesseract's reading of the page as it is.
+        own_reading: whether `text` is only Tesseract's reading of the scan.
         languages: of the text, as Tesseract names them.
     """
 
@@ -41,7 +41,7 @@ class Case:
 
 
 Score: TypeAlias = Callable[[Case, Page], dict[str, float]]
-"""What a cleaned case is worth, by name; runs on a thread."""
+"""Figures of a cleaned case, by name; runs on a thread."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Task:
     score: Score
 
     def fingerprint(self) -> str:
-        """The same for the same cases: only figures of one fingerprint may stand in one table."""
+        """Equal for equal cases; one table may hold only figures of one fingerprint."""
         digest = hashlib.sha256()
         for case in self.cases:
             facts = (case.name, case.group, case.dpi, case.text, case.languages, case.page.shape)
@@ -82,7 +82,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Weights:
-    """What tables say of a network's weights."""
+    """What tables say about a network's weights."""
 
     sha256: str
     parameters: int
@@ -96,9 +96,9 @@ class Method:
     Attributes:
         name: in tables.
         kind: what it is compared as.
-        how: the command or the recipe; a changed one is measured anew.
+        how: the command or the recipe; if it changes, the method is measured again.
         run: takes a case, returns a page of the same height and width.
-        missing: what to install where it can't run here.
+        missing: what to install, if it can't run here.
         weights: of a network.
     """
 

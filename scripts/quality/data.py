@@ -1,8 +1,8 @@
 """Cases from the material in `--data`: pairs, 1-bit truths, old books and office scans.
 
 The folder is laid out as the project's own material: `noisyoffice` and each folder in `dibco` hold noisy/ and
-clean/ (or gt/), `old-books` images with ALTO beside them, `office-scans` TIFFs, `born-digital-pdf` PDFs. What
-isn't there is passed over.
+clean/ (or gt/), `old-books` images with ALTO beside them, `office-scans` TIFFs, `born-digital-pdf` PDFs. A
+folder that isn't there is skipped.
 """
 
 import fnmatch
@@ -25,7 +25,7 @@ from scripts.quality.scores import read_words, score_ink, score_pair, score_read
 T = TypeVar("T")
 BOOKS_LANGUAGE = "fra"
 ENLARGED = (2, 3, 4)
-"""How many times larger pages are shown whose writing is to be wide."""
+"""How many times pages are enlarged, so that their writing becomes wide."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Material:
 
     Attributes:
         folder: `--data`.
-        held_out: glob patterns on folder/name; where none of them matches anything, all is taken.
+        held_out: glob patterns on folder/name; if none of them matches, all is taken.
         pages: how many pages to render.
-        quick: two cases of a kind are enough to see that all works.
-        reads: whether there is a Tesseract.
+        quick: whether to take only two cases of a kind.
+        reads: whether Tesseract is installed.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Material:
     reads: bool
 
     def some(self, cases: list[T]) -> list[T]:
-        """All of them, or two."""
+        """All of them, or two if `quick`."""
         return cases[:2] if self.quick else cases
 
     def choose(self, names: Sequence[str]) -> tuple[list[str], str]:
@@ -110,7 +110,7 @@ def _held_out(material: Material, cases: list[Case]) -> tuple[list[Case], str]:
 
 
 def real_task(material: Material, pool: ThreadPoolExecutor) -> Task | None:
-    """Old books with transcriptions, and office scans, which have but Tesseract's own reading."""
+    """Old books with transcriptions, and office scans, which have only Tesseract's own reading."""
     books = material.some(_books(material.folder / "old-books"))
     office = material.some(_office(material.folder / "office-scans"))
     if not books and not office:
@@ -145,5 +145,5 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, in the order of their names; none where it isn't there."""
+    """The folders in a folder, in the order of their names; none if it doesn't exist."""
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []

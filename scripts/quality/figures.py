@@ -1,4 +1,4 @@
-"""The figures of quality: how each is taken from a measurement's pages, and how it is written."""
+"""Figures: how each is computed from a measurement's pages, and how tables write it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Column:
     form: str
 
     def cell(self, measurement: Measurement | None) -> str:
-        """The figure as it stands in a table."""
+        """The figure as tables write it."""
         value = self.value(measurement) if measurement else None
         return NOT_MEASURED if value is None else self.form.format(value)
 

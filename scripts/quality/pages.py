@@ -1,7 +1,6 @@
 """Pages rendered from born-digital PDFs: damaged ones with the PDF's own text as truth, and clean ones.
 
-Everything is drawn from one seed that no training uses: the order of the PDFs, the page of each, and the
-damage.
+One seed that no training uses decides the order of the PDFs, the page of each, and the damage.
 """
 
 from collections import deque
@@ -16,8 +15,7 @@ import pypdfium2
 
 from model.drawing.damage import damage
 from model.images import DataFault
-from model.page import Page, as_grey
-from model.scoring.measures import INK
+from model.page import INK, Page, as_grey
 from model.scoring.tesseract import character_error_rate, read_text
 from model.training.data import render_pages
 from scripts.quality.case import Case, Task
@@ -28,15 +26,15 @@ SEED = 20_000
 RESOLUTIONS = (150, 200, 300)
 FEWEST_LETTERS = 200
 READABLE = 0.005
-"""Most that Tesseract may err on a clean page, as CER: hidden text, text in another order than the picture's
-and letters that it never gets right can't tell cleaners apart."""
+"""The largest CER that Tesseract may have on a clean page. Hidden text, text in another order than the page's
+and letters that it never reads right can't tell cleaners apart."""
 
 _AHEAD = 4
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A clean page out of a PDF, and another page of it, of the same size, where there is one."""
+    """A clean page of a PDF, and another page of the same size from it, if there is one."""
 
     name: str
     page: Page
@@ -46,7 +44,7 @@ class Sheet:
 
     @property
     def group(self) -> str:
-        """Tables tell resolutions apart."""
+        """The page's resolution: tables have a column for each."""
         return f"{self.dpi} dpi"
 
 
@@ -62,7 +60,7 @@ def pages_task(material: Material, pool: ThreadPoolExecutor) -> Task | None:
 
 
 def clean_task(material: Material, _pool: ThreadPoolExecutor) -> Task | None:
-    """Pages that need no cleaning: from PDFs, in grey and 1-bit; drawn by us, also with photographs."""
+    """Pages that need no cleaning: from PDFs, in grey and 1-bit; drawn by our code, also with photographs."""
     wanted = 2 if material.quick else material.pages
     sheets, words = _sheets(material)
     pdfs = [Case(s.name, "PDFs", s.page, s.dpi) for s in islice(sheets, wanted)]
@@ -81,7 +79,7 @@ def _in_1_bit(case: Case) -> Case:
 
 
 def _sheets(material: Material) -> tuple[Iterator[Sheet], str]:
-    """Pages with enough text on them, one of each PDF, and the PDFs in words; none where there is no PDF."""
+    """Pages with enough text, one of each PDF, and the PDFs in words; none if there is no PDF."""
     paths = {f"{path.parent.name}/{path.name}": path for path in pdf_files(material.folder)}
     if not paths:
         return iter(()), ""
@@ -97,7 +95,7 @@ def pdf_files(folder: Path) -> list[Path]:
 
 
 def draw(path: Path, index: int) -> Sheet:
-    """Any page of a PDF, decided by the index; raises DataFault."""
+    """A page of a PDF, chosen by the index; raises DataFault."""
     rng = np.random.default_rng((SEED, index))
     dpi = RESOLUTIONS[index % len(RESOLUTIONS)]
     try:
@@ -108,7 +106,7 @@ def draw(path: Path, index: int) -> Sheet:
             text = document[number].get_textpage().get_text_bounded()
     except pypdfium2.PdfiumError as error:
         raise DataFault(f"{path} can't be read as a PDF: {error}") from error
-    # PDFium marks hyphens at a line's end by characters of its own.
+    # PDFium has characters of its own for hyphens at a line's end.
     text = text.replace("\ufffe", "-").replace("\x02", "-")
     name = f"{path.parent.name}/{path.name}#{number + 1}"
     return Sheet(name, page, back if back.shape == page.shape else None, text, dpi)

@@ -1,8 +1,8 @@
-"""Measurements: how a method does on a task, and the JSON files in which they are kept.
+"""Measurements: how well a method does on a task, and the JSON files that keep them.
 
-One file a section and method, under `infra/quality`, with a row a page. A peer is measured once for a set of
-cases, not once for each of our weights: what lies there is taken again where cases and recipe are the same,
-on whatever machine: hence they are kept with the project.
+One file for each section and method, under `infra/quality`, with a row for each page. A peer is measured once
+for a set of cases, not once for each of our weights: if cases and recipe are the same, the file is used, on
+any machine. Therefore the files are kept with the project.
 """
 
 import json
@@ -25,14 +25,14 @@ from scripts.quality.methods import PeerFault
 Row: TypeAlias = dict[str, Any]
 """A page: `name`, `group`, and figures by name."""
 
-_AHEAD = 4  # pages that wait for Tesseract; more would only fill the memory
+_AHEAD = 4  # pages that wait for Tesseract; more would only fill memory
 
 console = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a method does on a section's cases; `missing` says what to install where it couldn't run."""
+    """How well a method does on a section's cases; `missing` says what to install if it couldn't run."""
 
     section: str
     method: str
@@ -46,20 +46,20 @@ class Measurement:
     machine: str = field(default_factory=machine)
 
     def having(self, key: str, group: str | None = None) -> list[Row]:
-        """The pages that have a figure, all or those of a group."""
+        """The pages that have a figure: all, or those of a group."""
         return [row for row in self.rows if key in row and group in (None, row["group"])]
 
     def values(self, key: str, group: str | None = None) -> list[float]:
-        """A figure of these pages."""
+        """The figure of each of these pages."""
         return [row[key] for row in self.having(key, group)]
 
     def mean(self, key: str, group: str | None = None) -> float | None:
-        """The mean of a figure, each page counting the same; None where no page has it."""
+        """The mean of a figure over pages; None if no page has it."""
         values = self.values(key, group)
         return sum(values) / len(values) if values else None
 
     def groups(self, key: str) -> list[str]:
-        """The groups of which some page has a figure, in the order of the pages."""
+        """The groups in which some page has a figure, in the order of the pages."""
         return list(dict.fromkeys(row["group"] for row in self.having(key)))
 
 
@@ -67,7 +67,7 @@ def measure(task: Task, method: Method, pool: ThreadPoolExecutor) -> Measurement
     """Clean and score all cases.
 
     Raises:
-        PeerFault: a peer broke off, or returned a page of another size.
+        PeerFault: a peer failed, or returned a page of another size.
     """
     facts = (task.section, method.name, method.kind, method.how, task.about, task.fingerprint())
     if method.missing:
@@ -102,7 +102,7 @@ class Results:
     def keep(self, measurement: Measurement) -> None:
         """Write a measurement, in place of an older one of the same method.
 
-        Those on other cases go: they can't stand in one table with it.
+        Measurements on other cases are deleted: one table can't hold both.
         """
         path = self._path(measurement.section, measurement.method, measurement.weights)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ class Results:
         path.write_text(json.dumps(asdict(measurement), separators=(",", ":")) + "\n")
 
     def find(self, section: str, fingerprint: str, method: Method) -> Measurement | None:
-        """What was measured of this very method on these very cases."""
+        """The measurement of exactly this method on exactly these cases."""
         path = self._path(section, method.name, method.weights)
         found = _read(path) if path.exists() else None
         same = found and found.fingerprint == fingerprint and found.how == method.how and not found.missing
@@ -128,7 +128,7 @@ class Results:
 
 
 def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
-    """In the order of tables: nothing, the truth, peers, ours, each by name."""
+    """In the order of tables: nothing, the truth, peers, ours; each by name."""
     return sorted(measurements, key=lambda one: (list(Kind).index(one.kind), one.method))
 
 

@@ -1,4 +1,4 @@
-"""What a cleaned page is worth, section by section, and Tesseract's reading with its confidence."""
+"""Scores of a cleaned page, for each section, and Tesseract's reading with its confidence."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ from model.scoring.tesseract import OcrFault, OcrMissing, character_error_rate, 
 from scripts.quality.case import Case
 
 PAPER = 250
-"""Where the truth is at least this light, of 255, there is nothing but paper."""
+"""Where the truth is at least this light, of 255, it is paper."""
 
 
 def paper_rmse(result: Page, truth: Page) -> float:
     """Root mean square error over the pixels that are paper in the truth, 0..1; 0 where there is none.
 
-    What ink looks like is a matter of taste and of Tesseract's; what paper should look like is not.
+    How ink should look is a matter of taste; how paper should look is not.
     """
     paper = as_grey(truth) >= PAPER
     if not paper.any():
@@ -33,7 +33,7 @@ def paper_rmse(result: Page, truth: Page) -> float:
 
 
 def score_pair(case: Case, result: Page) -> dict[str, float]:
-    """Error over all pixels, similarity, and how far the reading is from that of the clean page."""
+    """Error over all pixels, similarity, and the CER against the reading of the clean page."""
     scores = {"rmse": rmse(result, case.clean), "ssim": ssim(result, case.clean)}
     if case.text is not None:
         scores |= _errors("cer", read_text(result, case.dpi, case.languages), case.text)
@@ -46,14 +46,14 @@ def score_ink(case: Case, result: Page) -> dict[str, float]:
 
 
 def score_page(case: Case, result: Page) -> dict[str, float]:
-    """How white the paper came out, and how much of the known text can be read."""
+    """How white the paper is, and the CER against the known text."""
     assert case.text is not None
     read = read_text(result, case.dpi, case.languages)
     return {"paper_rmse": paper_rmse(result, case.clean), **_errors("cer", read, case.text)}
 
 
 def score_reading(case: Case, result: Page) -> dict[str, float]:
-    """Tesseract's confidence, and how far its reading is from a transcription, or from its own before."""
+    """Tesseract's confidence, and the CER against a transcription or its own reading of the scan."""
     assert case.text is not None
     read, confidence = read_words(result, case.dpi, case.languages)
     key = "drift" if case.own_reading else "cer"
@@ -61,12 +61,12 @@ def score_reading(case: Case, result: Page) -> dict[str, float]:
 
 
 def _errors(key: str, read: str, text: str) -> dict[str, float]:
-    """A character error rate, and by how many characters a page counts in the rate of many."""
+    """A character error rate, and the number of characters by which a page counts in a mean."""
     return {key: character_error_rate(read, text), "characters": max(1, len(normalised(text)))}
 
 
 def score_untouched(case: Case, result: Page) -> dict[str, float]:
-    """What happened to a page that needed no cleaning."""
+    """How much a page changed that needed no cleaning."""
     same = result if result.ndim == case.page.ndim else as_grey(result)
     before = case.page if same.ndim == case.page.ndim else as_grey(case.page)
     score = compare_clean(before, same)
@@ -74,7 +74,7 @@ def score_untouched(case: Case, result: Page) -> dict[str, float]:
 
 
 def read_words(page: Page, dpi: float | None, languages: str) -> tuple[str, float]:
-    """The words that Tesseract reads, and how sure it is of them in the mean, 0..100.
+    """The words that Tesseract reads, and its mean confidence, 0..100.
 
     Raises:
         OcrMissing: there is no Tesseract.
@@ -97,7 +97,7 @@ def read_words(page: Page, dpi: float | None, languages: str) -> tuple[str, floa
 
 
 def parse_words(table: str) -> tuple[str, float]:
-    """The words of Tesseract's TSV and their mean confidence; 0 where there are none."""
+    """The words of Tesseract's TSV and their mean confidence; 0 if there are none."""
     rows = csv.DictReader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE)
     words = [(row["text"], float(row["conf"])) for row in rows if row["level"] == "5" and row["text"].strip()]
     return " ".join(word for word, _ in words), sum(sure for _, sure in words) / max(1, len(words))

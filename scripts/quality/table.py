@@ -49,15 +49,15 @@ _BY_GROUP: Mapping[str, Sequence[tuple[str, Callable[[str], Column]]]] = {
     ),
     "clean": (("change", lambda group: mean(f"change, {group}", "change", "{:.3f}", group)),),
 }
-"""What has a column for each group of pages that has the figure, besides those for all."""
+"""Figures that have a column for each group of pages, besides those for all pages."""
 
 SECTIONS = tuple(_COLUMNS)
 _EARLIER = 6
-"""Trainings that a page lists."""
+"""How many earlier trainings a table lists."""
 
 
 def section_table(section: str, measurements: Sequence[Measurement]) -> str:
-    """A section's table, with what it was measured on and what was missing."""
+    """A section's table, the material it was measured on, and the peers that were missing."""
     if not measurements:
         return "Not measured yet."
     rows = [one for one in ranked(measurements) if one.rows]
@@ -80,7 +80,7 @@ def _by_group(section: str, rows: Sequence[Measurement]) -> list[Column]:
 
 
 def shipped_table() -> str:
-    """What the shipped weights are and how they were made, from their card."""
+    """The shipped weights and how they were made, from their card."""
     path = card_path(CLEANER)
     if not path.exists():
         return f"`{CLEANER.name}` has no card."
@@ -95,14 +95,16 @@ def shipped_table() -> str:
 
 
 def _earlier(card: dict[str, Any]) -> Iterator[str]:
-    """What weights were begun from, the last first; of a mean its parts, then what these were begun from."""
-    parts = [part for part in card.get("mean", ()) if "command" in part]  # of others all is told elsewhere
+    """The trainings before, the last first; for a mean its parts, then the trainings before these."""
+    parts = [
+        part for part in card.get("mean", ()) if "command" in part
+    ]  # the others are told elsewhere in the card
     for part in parts:
         yield f"{part['share']:g} of {_told(part)}"
     for part in parts:
         yield from _earlier(part)
     before = card.get("init") or {}
-    if len(before) > 1:  # else all of it stands beside this one
+    if len(before) > 1:  # else the card tells it elsewhere
         yield _told(before)
         yield from _earlier(before)
 
@@ -114,7 +116,7 @@ def _told(card: dict[str, Any]) -> str:
 
 
 def words(value: object) -> str:
-    """A card's value, as a table says it."""
+    """A value of a card, as a table writes it."""
     if isinstance(value, dict):
         return "; ".join(f"{key} {words(one)}" for key, one in value.items())
     return ", ".join(map(words, value)) if isinstance(value, list) else str(value)
@@ -126,7 +128,7 @@ def of_weights(measurements: Sequence[Measurement], sha256: str) -> Measurement 
 
 
 def recipes(sections: Sections) -> str:
-    """How each peer was run, a line each."""
+    """How each peer was run, one line each."""
     peers = {
         one.method: one.how
         for some in sections.values() for one in ranked(some)

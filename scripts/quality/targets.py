@@ -1,4 +1,4 @@
-"""The targets, each with what doing nothing scores, what the best peer does, and what our weights do."""
+"""The targets, each with the figures of doing nothing, of the best peer and of our weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from scripts.quality.table import Sections, of_weights
 
 @dataclass(frozen=True)
 class Contest:
-    """The figures of one target: ours, those of doing nothing and of the best peer, where they exist."""
+    """The figures of one target: ours, and those of doing nothing and of the best peer if there are any."""
 
     ours: float
     nothing: float | None
@@ -24,16 +24,16 @@ class Contest:
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be reached.
+    """What our weights should reach.
 
     Attributes:
         what: in words.
         section: where it is measured.
         column: the figure.
-        goal: in words; empty where the figure stands there for comparison.
+        goal: in words; empty if the figure is there only for comparison.
         met: whether it is reached.
         higher: whether more is better.
-        rivals: whether peers have the figure, too.
+        rivals: whether peers have the figure too.
     """
 
     what: str
@@ -46,17 +46,17 @@ class Target:
 
 
 def never_worse(contest: Contest) -> bool:
-    """Not above doing nothing; where nothing is unknown, nothing is proved."""
+    """Not above doing nothing; False if that was not measured."""
     return contest.nothing is not None and contest.ours <= contest.nothing
 
 
 def half_of_best(contest: Contest) -> bool:
-    """At most half of the best peer's; without a peer, nothing is proved."""
+    """At most half of the best peer's figure; False without a peer."""
     return contest.best is not None and contest.ours <= contest.best / 2
 
 
 def targets(sections: Sections) -> list[Target]:
-    """All targets; full pages and real ones have more, one for each of their collections."""
+    """All targets; full pages and real pages have one more for each of their collections."""
     return [
         Target("damaged pairs: RMSE, 0–1", "pairs", figures.RMSE, "≤ 0.018", lambda c: c.ours <= 0.018),
         Target("the same: PSNR", "pairs", figures.PSNR, "≥ 35 dB", lambda c: c.ours >= 35, higher=True),
@@ -88,7 +88,7 @@ def _collections(sections: Sections, section: str, what: str) -> list[Target]:
 
 
 def _scans(sections: Sections) -> list[Target]:
-    """What scans without a transcription tell: whether Tesseract is as sure as before."""
+    """For scans without a transcription: whether Tesseract is as sure as before."""
     return [
         Target(
             f"real pages, {group}: Tesseract's confidence, 0–100", "real",
@@ -114,7 +114,7 @@ def _groups(sections: Sections, section: str, key: str) -> list[str]:
 
 
 def targets_table(sections: Sections) -> str:
-    """One row a target, for the shipped weights, or those that were measured last."""
+    """One row for each target, for the shipped weights, or those that were measured last."""
     chosen = _our_weights(sections)
     if not chosen:
         return "Not measured yet."
