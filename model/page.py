@@ -20,6 +20,9 @@ Grey: TypeAlias = NDArray[np.uint8]
 Plane: TypeAlias = NDArray[np.float32]
 """(H, W) float32, of any range."""
 
+INK = 128
+"""Half grey: a pixel darker than this, of 255, is ink where a page is cut to black and white."""
+
 TILE = 4096
 """Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
 
@@ -46,6 +49,16 @@ def as_grey(page: Page) -> Page:
 def is_bitonal(page: Page) -> bool:
     """Whether all pixels are black or white."""
     return bool(((page == 0) | (page == 255)).all())  # noqa: PLR2004
+
+
+def black_and_white(page: Pixels) -> Page:
+    """Cut a page of uint8 at half grey: pixels darker than `INK` become 0, others 255; of the same shape."""
+    return np.where(page < INK, np.uint8(0), np.uint8(255))
+
+
+def as_written(scan: Page, cleaned: Page) -> Page:
+    """A cleaned page as its file will have it: black and white if the scan is."""
+    return black_and_white(cleaned) if is_bitonal(scan) else cleaned
 
 
 def crop(rng: Generator, size: int, *pages: Page) -> list[Page]:

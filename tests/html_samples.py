@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.codecs.pixels import Pixels
 from jobs.config import CleanOptions
 from jobs.ledger.plan import find_shards
 from jobs.ledger.records import rows_key
@@ -23,6 +22,7 @@ from jobs.shard.attempt import clean_shard
 from jobs.stores.base import Store
 from jobs.stores.open import open_store
 from model.judging.figures import Fidelity
+from model.page import Pixels
 from tests.samples import RECIPE, encoded, fill, task_of, workshop
 
 RUN = "20260102T000000Z-0"

@@ -19,7 +19,7 @@ from PIL import Image
 
 from jobs.archives.open import ArchiveKind
 from jobs.codecs.codec import Page
-from jobs.codecs.pixels import Pixels, as_kept
+from jobs.codecs.pixels import as_encoded
 from jobs.config import Limits, Recipe
 from jobs.ledger.plan import Shard, Task, find_shards
 from jobs.ledger.records import rows_key
@@ -30,6 +30,7 @@ from jobs.shard.pipeline import Bench
 from jobs.stores.base import Store
 from model.judging.condition import at_scale, condition
 from model.judging.figures import Fidelity
+from model.page import Pixels
 
 RECIPE = Recipe("weights")
 
@@ -61,7 +62,7 @@ class Trusting:
 
     def judge(self, scan: Scan, cleaned: Pixels) -> tuple[Pixels, Verdict]:
         info = scan.page.info
-        after, _ = at_scale(as_kept(cleaned, info.mode), info.dpi)
+        after, _ = at_scale(as_encoded(cleaned, info.mode), info.dpi)
         states = (condition(grey, scan.dpi) for grey in (scan.grey, after))
         return cleaned, Verdict(*states, Fidelity(0, 0, 0, 1))
 

@@ -18,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 from jobs.codecs.formats import Header, open_image, options_for, parts_of, read_header, save_image
-from jobs.codecs.pixels import BYTES, Pixels, check_mode, to_image, to_pixels
+from jobs.codecs.pixels import BYTES, check_mode, to_image, to_pixels
 from jobs.codecs.sniff import sniff
 from jobs.codecs.tiff import MAX_FRAMES, STRUCTURE, Frame, Tiff, join
 from jobs.codecs.types import MAX_FRAME_BYTES, Carry, Document, FrameInfo, Page, guarded
 from jobs.errors import PageError
+from model.page import Pixels
 
 __all__ = [
     "MAX_FRAMES",

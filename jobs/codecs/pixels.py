@@ -9,15 +9,14 @@ from PIL import Image
 
 from jobs.codecs.types import Carry, FrameInfo
 from jobs.errors import PageError
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+from model.page import Pixels, black_and_white
 
 # Bytes a pixel of the decoded page, alpha included. What is missing here isn't supported: ink has no meaning
 # in CMYK separations or Lab, and 32-bit samples have no known white.
 BYTES = {"1": 1, "L": 1, "LA": 2, "P": 3, "RGB": 3, "RGBA": 4, "I;16": 2}
 _BYTE = 8
 _COLOURS = 256
-_HALF = 128
+_OPAQUE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ def to_image(pixels: Pixels, carry: Carry) -> Image.Image:
         The image; of mode P with `info["transparency"]` where the source had it.
     """
     if carry.mode == "1":
-        return Image.fromarray((pixels >= _HALF) ^ carry.inverted)  # see `as_kept`
+        return Image.fromarray(black_and_white(pixels).astype(bool) ^ carry.inverted)
     if carry.inverted:
         pixels = np.iinfo(pixels.dtype).max - pixels
     if carry.mode in ("L", "I;16"):
@@ -123,7 +122,7 @@ def _to_palette(pixels: NDArray[np.uint8], carry: Carry) -> Image.Image:
     rgb = pixels if pixels.ndim > 2 else np.repeat(pixels[..., None], 3, axis=2)  # noqa: PLR2004 - (H, W, 3)
     alpha = np.full(rgb.shape[:2], 255, np.uint8) if carry.alpha is None else carry.alpha
     if carry.format == "GIF":
-        alpha = np.where(alpha >= _HALF, 255, 0).astype(np.uint8)
+        alpha = np.where(alpha >= _OPAQUE, 255, 0).astype(np.uint8)
     rgba = np.dstack([np.where(alpha[..., None] > 0, rgb, 0), alpha])
     colours, where = np.unique(rgba.view("<u4")[..., 0], return_inverse=True)
     palette = colours.astype("<u4").view(np.uint8).reshape(-1, 4)
@@ -148,13 +147,13 @@ def _quantized(rgba: NDArray[np.uint8], *, opaque: bool) -> Image.Image:
 def _transparency(alpha: NDArray[np.uint8], format_: str) -> bytes | int:
     """Return alpha as PNG (a byte a colour) or GIF (the one transparent index; 255 for none) wants it."""
     if format_ == "GIF":
-        return int(np.argmin(alpha)) if alpha.min() < _HALF else 255
+        return int(np.argmin(alpha)) if alpha.min() < _OPAQUE else 255
     return alpha.tobytes()
 
 
-def as_kept(pixels: Pixels, mode: str) -> Pixels:
-    """What is left of cleaned pixels in a file of this mode: a 1-bit page, here 0 and 255, is cut at half."""
-    return np.where(pixels >= _HALF, 255, 0).astype(np.uint8) if mode == "1" else pixels
+def as_encoded(pixels: Pixels, mode: str) -> Pixels:
+    """Cleaned pixels as a file of this mode will have them: those of a 1-bit page become 0 and 255."""
+    return black_and_white(pixels) if mode == "1" else pixels
 
 
 def _indexed(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Image.Image:

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.codecs.codec import decode, inspect
-from jobs.codecs.pixels import Pixels
 from jobs.codecs.sniff import sniff
 from jobs.errors import PageError
 from jobs.review.page_files import Found
 from jobs.review.page_folder import Folder
 from model.guard.guard import Comparison, Guard
 from model.judging.condition import at_scale
+from model.page import Pixels
 
 _LONGEST, _THUMB = 2400, 120  # pixels of the longer side
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]

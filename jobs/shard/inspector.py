@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from jobs.codecs.codec import Page
-from jobs.codecs.pixels import Pixels, as_kept
+from jobs.codecs.pixels import as_encoded
 from jobs.config import OnSuspicion
 from jobs.errors import PageError
 from model.guard.guard import Chances, Guard
@@ -19,7 +19,7 @@ from model.judging.condition import at_scale, condition
 from model.judging.figures import Condition, Fidelity
 from model.judging.paper_map import paper_map
 from model.judging.text_or_picture import unlike_text
-from model.page import Grey
+from model.page import Grey, Pixels
 
 _SURE = 0.3  # of a cell that lost ink
 _FEATHER = 1.5  # pixels at 150 dpi
@@ -95,7 +95,7 @@ class Inspector:
     @staticmethod
     def _at_scale(scan: Scan, cleaned: Pixels) -> Grey:
         info = scan.page.info
-        return at_scale(as_kept(cleaned, info.mode), info.dpi)[0]
+        return at_scale(as_encoded(cleaned, info.mode), info.dpi)[0]
 
 
 def blended(scan: Scan, cleaned: Pixels, lost: Chances) -> Pixels:

@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import ParamSpec, Protocol, TypeVar
 
 from jobs.codecs.codec import Document, FrameInfo, Page, decode, encode
-from jobs.codecs.pixels import Pixels
 from jobs.errors import PageError
 from jobs.shard.inspector import Scan, Verdict
 from jobs.shard.meter import Meter, Progress
+from model.page import Pixels
 
 P = ParamSpec("P")
 T = TypeVar("T")

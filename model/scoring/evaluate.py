@@ -10,14 +10,14 @@ import numpy as np
 
 from model.cleaning.cleaner import Cleaner
 from model.judging.ssim import ssim
-from model.page import Page, Pair, is_bitonal
+from model.page import INK, Page, Pair, is_bitonal
 from model.scoring.cases import Case
-from model.scoring.measures import INK, BitonalScore, psnr, rmse, score_bitonal
+from model.scoring.measures import BitonalScore, psnr, rmse, score_bitonal
 from model.scoring.reading import TextScore, score_text, total_text
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class ImageScore:
     """A page against its truth; the attributes are those of `model.scoring.measures`.
 
     Attributes:
@@ -41,28 +41,8 @@ class PairScore:
     """One pair, before and after cleaning."""
 
     name: str
-    before: Fidelity
-    after: Fidelity
-
-    @property
-    def rmse_before(self) -> float:
-        """Root mean square error to the truth, 0..1, before."""
-        return self.before.rmse
-
-    @property
-    def rmse_after(self) -> float:
-        """Root mean square error to the truth, 0..1, after."""
-        return self.after.rmse
-
-    @property
-    def psnr_before(self) -> float:
-        """Peak signal-to-noise ratio in dB, before."""
-        return self.before.psnr
-
-    @property
-    def psnr_after(self) -> float:
-        """Peak signal-to-noise ratio in dB, after."""
-        return self.after.psnr
+    before: ImageScore
+    after: ImageScore
 
 
 @dataclass(frozen=True)
@@ -121,7 +101,7 @@ def score_pair(name: str, scan: Page, cleaned: Page, truth: Page) -> PairScore:
     """Compare a scan and its cleaned version, of the truth's height and width, with the truth."""
     bitonal = is_bitonal(truth)
     before, after = (
-        Fidelity(rmse(page, truth), ssim(page, truth), score_bitonal(page, truth) if bitonal else None)
+        ImageScore(rmse(page, truth), ssim(page, truth), score_bitonal(page, truth) if bitonal else None)
         for page in (scan, cleaned)
     )
     return PairScore(name, before, after)
@@ -153,9 +133,9 @@ def total_of_pages(scores: Sequence[PageScore], name: str = "all") -> PageScore:
     return PageScore(name, total(pairs, name) if pairs else None, total_text(texts, name) if texts else None)
 
 
-def _mean(pages: Sequence[Fidelity]) -> Fidelity:
+def _mean(pages: Sequence[ImageScore]) -> ImageScore:
     bitonal = [page.bitonal for page in pages if page.bitonal is not None]
-    return Fidelity(
+    return ImageScore(
         rmse=float(np.mean([page.rmse for page in pages])),
         ssim=float(np.mean([page.ssim for page in pages])),
         bitonal=_mean_bitonal(bitonal) if bitonal else None,

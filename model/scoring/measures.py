@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.judging.ssim import in_same_channels
-from model.page import Page, as_grey
-
-INK = 128
-"""A pixel darker than this, of 255, is ink."""
+from model.page import INK, Page, as_grey
 
 Mask = NDArray[np.bool_]
 

@@ -32,7 +32,7 @@ from model.drawing.variations import (
     with_plate,
 )
 from model.images import DataFault
-from model.page import Page, Pair, as_grey, crop
+from model.page import Page, Pair, as_grey, black_and_white, crop
 from model.training.loss import Truth
 
 COLOUR_SHARE = 0.3
@@ -191,7 +191,7 @@ class Patches:
     def _finish(rng: Generator, noisy: Page, clean: Page, truth: Truth, colour: bool) -> _Sample:
         """A sample, sometimes upside down; not mirrored: mirrored is the other side's writing."""
         if truth is Truth.BITONAL:
-            clean = np.where(clean < 128, 0, 255).astype(np.uint8)  # what scaling made grey
+            clean = black_and_white(clean)  # what scaling made grey
         if rng.random() < 0.3:
             noisy, clean = noisy[::-1, ::-1], clean[::-1, ::-1]
         return _Sample(noisy, _in_mode(clean, colour), truth)

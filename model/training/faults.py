@@ -13,13 +13,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model.drawing import ink
-from model.page import Grey
+from model.page import INK, Grey
 
 Fault = Literal["word", "rule", "letter", "dot", "thinned", "added"]
 FAULTS: tuple[Fault, ...] = ("word", "rule", "letter", "dot", "thinned", "added")
 _ODDS = (0.08, 0.08, 0.18, 0.4, 0.12, 0.14)
 
-_INK = 128  # darker than this is ink of a cleaned page
 _LEAST_ADDED = 6  # pixels of a stroke that can be seen
 _AROUND = 4  # pixels around what goes that show what paper is there
 
@@ -63,7 +62,7 @@ def plant(
 
 def _choose(rng: Generator, truth: Grey, kind: Fault, dpi: float, most: int) -> list[_Part]:
     """What goes."""
-    dark = np.asarray(truth < _INK, np.uint8)
+    dark = np.asarray(truth < INK, np.uint8)
     bridged = max(3, round(dpi * 0.03)) | 1 if kind in ("word", "thinned") else 1
     joined = cv2.dilate(dark, np.ones((1, bridged), np.uint8))
     _, found, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
@@ -128,7 +127,7 @@ def _add(rng: Generator, page: Grey, dpi: float) -> NDArray[np.bool_] | None:
         pen = max(1, round(dpi * rng.uniform(0.005, 0.02)))
         first, last = ([round(float(v)) for v in point] for point in (start, end))
         cv2.line(sheet, first, last, (int(rng.integers(0, 90)),), pen, cv2.LINE_AA)
-    added = (sheet < _INK) & (page > sheet.astype(np.int16) + 64)
+    added = (sheet < INK) & (page > sheet.astype(np.int16) + 64)
     if np.count_nonzero(added) < max(_LEAST_ADDED, (dpi * 0.02) ** 2):
         return None
     np.minimum(page, sheet, out=page)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.cleaning.cleaner import Cleaner
 from model.guard.network import CELL, STRIDE, strokes, strokes_changed
-from model.page import Grey, Page, as_grey, crop
+from model.page import Grey, Page, as_grey, as_written, crop
 from model.training.cleaner_samples import Patches
 from model.training.faults import plant
 from model.training.loss import Truth
@@ -100,9 +100,9 @@ class GuardSamples:
         )
         scans, cleaned, truths = (
             [as_grey(np.asarray(page, np.uint8)) for page in pages]
-            for pages in (scans, self.cleaner.clean(scans, batch.large), truths)
+            for pages in (scans, self.cleaner.clean_parts(scans, batch.large), truths)
         )
-        cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
+        cleaned = [as_written(*pages) for pages in zip(scans, cleaned, strict=True)]
         return _Cleaned(scans, cleaned, truths, [Truth(int(kind)) for kind in batch.truth], known=True)
 
     def _clean_scans(self, rng: Generator) -> _Cleaned:
@@ -110,14 +110,8 @@ class GuardSamples:
         pages = [self.scans[int(i)] for i in rng.integers(0, len(self.scans), count)]
         scans = [np.ascontiguousarray(as_grey(crop(rng, size, page)[0])) for page in pages]
         cleaned = [np.asarray(page, np.uint8) for page in self.cleaner.clean(scans)]
-        cleaned = [as_kept(*pages) for pages in zip(scans, cleaned, strict=True)]
+        cleaned = [as_written(*pages) for pages in zip(scans, cleaned, strict=True)]
         return _Cleaned(scans, cleaned, cleaned, [Truth.PAGE] * count, known=False)
-
-
-def as_kept(scan: Grey, cleaned: Grey) -> Grey:
-    """A cleaned page as it is written: where the scan is black and white, so is the result."""
-    bitonal = not np.any((scan > 0) & (scan < 255))
-    return np.where(cleaned < 128, 0, 255).astype(np.uint8) if bitonal else cleaned
 
 
 def _batch(rng: Generator, source: _Cleaned) -> GuardBatch:

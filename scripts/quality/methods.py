@@ -1,8 +1,8 @@
 """Ways to clean a page: leaving it alone, the peers as a user would run them, and ours.
 
-- ImageMagick: two recipes that everyone passes on, division by a blurred copy and Fred Weinhaus' textcleaner.
+- ImageMagick: two recipes that are widely used, division by a blurred copy and Fred Weinhaus' textcleaner.
 - median background: division by a running median.
-- doxapy: thresholds with the parameters that it comes with. Gatos and WAN are left out: they take seconds to
+- doxapy: thresholds with its default parameters. Gatos and WAN are left out: they take seconds to
   minutes a page, and are no better than ISauvola on DIBCO.
 - unpaper: with the options with which OCRmyPDF cleans, which move nothing on the page.
 """
@@ -18,19 +18,19 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.images import read_page
 from model.network.article import ArticleNetwork
 from model.network.weights import card_path, fingerprint, load_weights
-from model.page import Page, as_grey, is_bitonal
+from model.page import Page, as_grey, as_written
 from scripts.quality.case import Case, Kind, Method, Weights
 
 BINARIZERS = ("Otsu", "Sauvola", "Wolf", "NICK", "Su", "ISauvola", "Bataineh")
 FOR_READING = ("Sauvola", "Wolf", "ISauvola")
-"""Binarizers whose results are read by Tesseract too, which takes long."""
+"""Binarizers whose results Tesseract reads too, which takes long."""
 
 USUAL_DPI = 200
-"""Where nothing else is known: NoisyOffice's."""
+"""Where the resolution is not known: NoisyOffice's."""
 
 _DIVIDE = "-colorspace gray ( +clone -blur 0x20 ) -compose divide_src -composite -normalize"
 _TEXTCLEANER = (
@@ -45,7 +45,7 @@ _UNPAPER = (
 
 
 class PeerFault(RuntimeError):
-    """A peer broke off; the sentence says what it said."""
+    """A peer failed; the message says what it printed."""
 
 
 NOTHING = Method("nothing", Kind.NOTHING, "the page as it is", lambda case: case.page)
@@ -54,7 +54,7 @@ TRUTH = Method("the clean page itself", Kind.TRUTH, "the truth", lambda case: ca
 
 
 def peers(binarizers: Sequence[str]) -> list[Method]:
-    """All peers, with these of doxapy's algorithms; those that aren't installed say so in `missing`."""
+    """All peers, with these algorithms of doxapy; `missing` says what isn't installed."""
     return [*_imagemagick(), _median(), *_doxapy(binarizers), _unpaper()]
 
 
@@ -64,7 +64,7 @@ def network(path: Path, name: str | None = None) -> Method:
     Raises:
         WeightsError: see `model.network.weights.load_weights`.
     """
-    model, cleaner = load_weights(path), Cleaner(path)
+    model, cleaner = load_weights(path), load_cleaner(path)
     card = json.loads(card_path(path).read_text()) if card_path(path).exists() else {}
     facts = Weights(fingerprint(path), sum(p.numel() for p in model.parameters()), card.get("command", ""))
     name = name or (path.parent.name if path.stem == "weights" else path.stem)
@@ -72,8 +72,8 @@ def network(path: Path, name: str | None = None) -> Method:
 
     def run(case: Case) -> Page:
         cleaned = np.asarray(cleaner.clean([case.page])[0], np.uint8)
-        # As `pumice clean` does: what came in 1-bit goes out 1-bit.
-        return np.where(cleaned < 128, 0, 255).astype(np.uint8) if is_bitonal(case.page) else cleaned
+        # As `pumice clean` does: a 1-bit page stays 1-bit.
+        return as_written(case.page, cleaned)
 
     return Method(
         f"the article's network ({name})" if article else f"Pumice ({name})",
@@ -114,11 +114,11 @@ def _doxapy(binarizers: Sequence[str]) -> list[Method]:
 
     def method(name: str) -> Method:
         def run(case: Case) -> Page:
-            import doxapy  # noqa: PLC0415 - there are no packages of it but for Linux on x86-64
+            import doxapy  # noqa: PLC0415 - there are packages only for Linux on x86-64
 
             result = np.array(as_grey(case.page), order="C")
             algorithm = getattr(doxapy.Binarization.Algorithms, name.upper())
-            # In the module from Python 3.12's version on, in the class before.
+            # The package for Python 3.12 and later has it in the module, earlier ones in the class.
             in_place = getattr(doxapy, "update_to_binary", None) or doxapy.Binarization.update_to_binary
             in_place(algorithm, result)
             return result
@@ -148,7 +148,7 @@ def _answers(program: str, option: str, expected: bytes) -> bool:
 
 
 def _run_program(page: Page, words: Callable[[str, str], list[str]]) -> Page:
-    """Give a page to a program that turns one file into another."""
+    """Clean a page by a program that turns one file into another."""
     ending = "pgm" if page.ndim == 2 else "ppm"
     with tempfile.TemporaryDirectory(prefix="pumice-quality-") as folder:
         source, result = Path(folder) / f"page.{ending}", Path(folder) / f"cleaned.{ending}"

@@ -15,7 +15,7 @@ import pypdfium2
 
 from model.drawing.damage import damage
 from model.images import DataFault
-from model.page import INK, Page, as_grey
+from model.page import Page, as_grey, black_and_white
 from model.scoring.tesseract import character_error_rate, read_text
 from model.training.data import render_pages
 from scripts.quality.case import Case, Task
@@ -74,7 +74,7 @@ def clean_task(material: Material, _pool: ThreadPoolExecutor) -> Task | None:
 
 
 def _in_1_bit(case: Case) -> Case:
-    page = np.where(as_grey(case.page) < INK, 0, 255).astype(np.uint8)
+    page = black_and_white(as_grey(case.page))
     return replace(case, name=f"{case.name}, 1-bit", group="PDFs, 1-bit", page=page)
 
 

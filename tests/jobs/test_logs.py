@@ -19,13 +19,13 @@ from jobs import api, logs
 from jobs.cli.demo import make_archive
 from jobs.cli.progress import ProgressBar
 from jobs.codecs.codec import Page, inspect
-from jobs.codecs.pixels import Pixels
 from jobs.errors import InputError
 from jobs.ledger.plan import Plan
 from jobs.logs import VARIABLE, about, figures, write_json
 from jobs.shard.inspector import Scan
 from jobs.shard.meter import Progress
 from jobs.shard.pipeline import Bench
+from model.page import Pixels
 from model.shipped import CLEANER
 from tests.jobs.cli.test_progress import PLAN
 from tests.samples import Inverter, Item, Trusting, archive, png

@@ -3,13 +3,13 @@ import pytest
 from PIL import Image
 
 from jobs.codecs.codec import decode, inspect
-from jobs.codecs.pixels import Pixels
 from jobs.config import OnSuspicion
 from jobs.errors import PageError
 from jobs.shard.inspector import Inspector, blended
 from model.drawing.pages import render_page
 from model.guard.guard import Guard
 from model.judging.paper_map import paper_map
+from model.page import Pixels
 from model.training.faults import plant
 from tests.samples import encoded
 
