@@ -62,7 +62,8 @@ class CountingStore:
     def get(self, key: str) -> bytes | None:
         """A whole object, or None."""
         self.count("GetObject", key)
-        return self._objects.get(key)
+        data: bytes | None = self._objects.get(key)
+        return data
 
     def create(self, key: str, data: bytes) -> bool:
         """Put only if absent; when refused, what is stored is read back and compared."""
