@@ -3,9 +3,19 @@
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from jobs.errors import InputError
 from model.page import TILE
@@ -43,59 +53,83 @@ class Limits:
     depth: int = 3
 
 
-@dataclass(frozen=True)
-class CleanOptions:
-    """Everything that `pumice clean` can be told besides source and destination; also job.toml's keys.
+LIMITS = Limits()
+"""The bounds of every run: reading a result again needs those that it was made with."""
 
-    Attributes:
-        model: the weights to clean with.
-        device: where the network runs; auto takes GPUs where the cluster has some.
-        address: a Ray cluster to join; None starts Ray on this machine.
-        gpus_per_actor: the share of a GPU that one cleaner takes.
-        also_cpu: cleaners run on the cores, too, that those on GPUs leave; their results may differ by a few
-            grey levels from what a GPU gives.
-        max_attempts: tries at one shard before it is quarantined.
-        shard_timeout: seconds without any progress after which an attempt is ended.
-        max_failed_pages: the share of a shard's pages that may fail before that is held for a fault of the
-            storage or the weights, and the attempt for failed; not where they are few.
-        recipe_changed: whether results of another recipe, as of older weights, are kept or done again.
-        on_suspicion: what becomes of a page that the guard suspects of lost or invented ink, besides being
-            flagged: nothing; its original stays; or strokes that were lost come back into the cleaned page.
+
+class CleanOptions(BaseModel):
+    """What `pumice clean` can be told besides source and destination: each option is defined here alone.
+
+    The command line, job.toml, `pumice submit` and the records of runs read names and types from here.
+
+    Raises:
+        InputError: an option is unknown, or its value is of the wrong type or out of its range.
     """
 
-    model: Path = CLEANER
-    device: Device = "auto"
-    address: str | None = None
-    gpus_per_actor: float = 1.0
-    also_cpu: bool = False
-    max_attempts: int = 3
-    shard_timeout: float = 900.0
-    max_failed_pages: float = 0.5
-    recipe_changed: RecipeChanged = "keep"
-    on_suspicion: OnSuspicion = "flag"
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    def __post_init__(self) -> None:
-        if self.device not in get_args(Device):
-            raise InputError(f"device {self.device!r} is unknown: use auto, cpu or cuda.")
-        if self.also_cpu and self.device == "cpu":
+    model: Path = Field(CLEANER, description="The weights to clean with; Pumice's own if not given.")
+    device: Device = Field("auto", description="auto, cpu or cuda; auto takes GPUs where there are any.")
+    address: str | None = Field(
+        None, description="A Ray cluster to join; if not given, Ray starts on this machine."
+    )
+    gpus_per_actor: float = Field(1.0, gt=0, le=1, description="One cleaner's share of a GPU, up to 1.")
+    also_cpu: bool = Field(
+        False,
+        description="Clean on free CPU cores beside the GPUs, too; results of both may differ by a few grey "
+        "levels.",
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts at a shard before it is quarantined.")
+    shard_timeout: float = Field(900.0, gt=0, description="Seconds without progress that end an attempt.")
+    max_failed_pages: float = Field(
+        0.5, ge=0, le=1,
+        description="Share of a shard's pages, 0 to 1; if more of them fail, and not just a few, the attempt "
+        "fails, because the storage or the weights may be the cause.",
+    )  # fmt: skip
+    recipe_changed: RecipeChanged = Field(
+        "keep", description="Results of another recipe, as of older weights: keep or redo them."
+    )
+    on_suspicion: OnSuspicion = Field(
+        "flag",
+        description="Pages that may have lost or gained ink: flag them, keep-original, or blend lost strokes "
+        "back in.",
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, values: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        try:
+            options = check(values)
+        except ValidationError as error:
+            raise InputError(f"{info.context or 'The call'}: {_sentence(error)}") from error
+        if options.also_cpu and options.device == "cpu":
             raise InputError("also-cpu adds CPU cores to GPUs, and device is cpu: leave one of them out.")
-        if self.recipe_changed not in get_args(RecipeChanged):
-            raise InputError(f"recipe-changed {self.recipe_changed!r} is unknown: use keep or redo.")
-        if self.on_suspicion not in get_args(OnSuspicion):
-            words = "use flag, keep-original or blend"
-            raise InputError(f"on-suspicion {self.on_suspicion!r} is unknown: {words}.")
-        if not 0 < self.gpus_per_actor <= 1:
-            raise InputError(f"gpus-per-actor is {self.gpus_per_actor}: use a share above 0 and up to 1.")
-        if self.shard_timeout <= 0:
-            raise InputError(f"shard-timeout is {self.shard_timeout}: use a number of seconds above 0.")
-        if not 0 <= self.max_failed_pages <= 1:
-            raise InputError(f"max-failed-pages is {self.max_failed_pages}: use a share from 0 to 1.")
-        if self.max_attempts < 1:
-            raise InputError(f"max-attempts is {self.max_attempts}: use 1 or more.")
+        return options
 
     def recipe(self, weights_sha256: str) -> "Recipe":
-        """What these options and weights amount to."""
+        """The recipe of these options with these weights."""
         return Recipe(weights_sha256, self.on_suspicion, devices="mixed" if self.also_cpu else "alike")
+
+
+# Where pydantic's words are for programmers.
+_SHOULD = {
+    "bool_type": "should be true or false",
+    "float_type": "should be a number",
+    "int_type": "should be a whole number",
+    "is_instance_of": "should be the path of a file",
+    "string_type": "should be a text",
+}
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, and what to do about it."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]).replace("_", "-")
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(CleanOptions.model_fields)).replace("_", "-")
+        return f"the option {name} is unknown: use one of {known}."
+    should = _SHOULD.get(first["type"]) or first["msg"].removeprefix("Input ")
+    return f"{name} is {first['input']!r}: it {should}."
 
 
 @dataclass(frozen=True)
@@ -123,19 +157,20 @@ class Recipe:
 
 
 def load_options(path: Path | None, given: dict[str, Any]) -> CleanOptions:
-    """Options from a TOML file, with those given on the command line on top.
+    """Options from a TOML file; those of the command line replace them.
 
     Args:
-        path: a file whose keys are CleanOptions' fields, `-` and `_` alike; None for none.
-        given: fields that were given explicitly.
+        path: a file whose keys are the fields of CleanOptions, written with `-` or `_`; None for no file.
+        given: the fields that the command line names.
 
     Raises:
-        InputError: no such file, no TOML, an unknown key, a value of the wrong type or range.
+        InputError: the file is missing or no TOML; else as CleanOptions.
     """
-    options = CleanOptions()
+    values: dict[str, Any] = {}
     if path is not None:
-        options = _with(options, _read_toml(path), str(path))
-    return _with(options, given, "The command line")
+        values = _read_toml(path)
+        CleanOptions.model_validate(values, context=path)  # what is wrong with the file bears the file's name
+    return CleanOptions.model_validate({**values, **given}, context="The command line")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -148,27 +183,5 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"The file {path} of --config is no TOML: {error}.") from error
     table = {key.replace("-", "_"): value for key, value in table.items()}
     if isinstance(table.get("model"), str):
-        table["model"] = path.parent / cast(str, table["model"])
+        table["model"] = path.parent / table["model"]
     return table
-
-
-_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "also_cpu": (bool, "true or false"),
-    "gpus_per_actor": ((int, float), "a number"),
-    "max_failed_pages": ((int, float), "a share from 0 to 1"),
-    "shard_timeout": ((int, float), "a number of seconds"),
-    "max_attempts": (int, "a whole number"),
-    "model": (Path, "the path of a file"),
-}
-
-
-def _with(options: CleanOptions, values: dict[str, Any], where: str) -> CleanOptions:
-    known = {field.name for field in fields(CleanOptions)}
-    for key, value in values.items():
-        if key not in known:
-            names = ", ".join(sorted(known))
-            raise InputError(f"{where} has the option {key!r}, which is unknown: use one of {names}.")
-        expected, words = _TYPES.get(key, (str, "a text"))
-        if isinstance(value, bool) != (expected is bool) or not isinstance(value, expected):
-            raise InputError(f"{where} sets {key} to {value!r}: give {words}.")
-    return replace(options, **values)

@@ -7,7 +7,7 @@ allocated on a claim, and what contradicts itself ends the archive with `Archive
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -96,8 +96,8 @@ class Writer(Protocol):
     def add(self, member: Member, data: BinaryIO, size: int) -> None:
         """Write `size` bytes of `data` under `member`'s header; a changed `member.name` renames it."""
 
-    def copy(self, entry: Entry) -> None:
-        """Write the entry as it stands in its archive, byte for byte, without decompressing it."""
+    def copy(self, member: Member, raw: Iterable[bytes]) -> None:
+        """Write a member as it stands in its archive: `raw` is what its entry's `raw` yields."""
 
     def close(self) -> None:
         """Write the end of the archive; the sink stays open."""

@@ -6,7 +6,7 @@ for entry in reader:
     if sniff(entry.member.name, entry.head):
         writer.add(entry.member, cleaned, len_of_cleaned)
     else:
-        writer.copy(entry)
+        writer.copy(entry.member, entry.raw())
 writer.close()
 """
 

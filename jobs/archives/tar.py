@@ -10,7 +10,7 @@ import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, cast
 
 from jobs.archives.member import (
@@ -212,9 +212,9 @@ class TarWriter:
         copy_exact(data, self, size)
         self.write(padding(size))
 
-    def copy(self, entry: Entry) -> None:
-        """Write the entry as it stands."""
-        for part in entry.raw():
+    def copy(self, member: Member, raw: Iterable[bytes]) -> None:
+        """Write a member as it stands in its archive."""
+        for part in raw:
             self.write(part)
 
     def close(self) -> None:

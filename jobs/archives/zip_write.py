@@ -9,9 +9,10 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import IO, BinaryIO, Protocol
 
-from jobs.archives.member import CHUNK, LEVEL, Entry, Member, Sink
+from jobs.archives.member import CHUNK, LEVEL, Member, Sink
 from jobs.archives.zip_directory import MAX16, MAX32, RECORD, ZIP64, ZipHeader, split_extra
 
 _SPOOL = 32 << 20  # a compressed page is smaller and stays in memory; what is larger goes to a temporary file
@@ -42,14 +43,13 @@ class ZipWriter:
                 self._write(part)
         self._list(header, offset)
 
-    def copy(self, entry: Entry) -> None:
-        """Write the entry as it stands."""
-        header = entry.member.header
-        assert isinstance(header, ZipHeader)
+    def copy(self, member: Member, raw: Iterable[bytes]) -> None:
+        """Write a member as it stands in its archive."""
+        assert isinstance(member.header, ZipHeader)
         offset = self._offset
-        for part in entry.raw():
+        for part in raw:
             self._write(part)
-        self._list(header, offset)
+        self._list(member.header, offset)
 
     def close(self) -> None:
         """Write the directory and the end."""

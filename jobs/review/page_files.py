@@ -5,23 +5,21 @@ nobody asked for are passed over. One page's two files are held at a time.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.archives.member import Entry
 from jobs.archives.open import kind_of, read_archive
-from jobs.codecs.sniff import sniff
-from jobs.errors import ArchiveDamaged, PageError, PumiceError, SourceChanged
+from jobs.config import LIMITS
+from jobs.errors import ArchiveDamaged, PageError, SourceChanged
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.records import Commit
-from jobs.ledger.runs import last_runs
-from jobs.shard.policy import refusal
-from jobs.shard.staging import copy
+from jobs.ledger.runs import last_source
+from jobs.shard.loose_files import FileEntry
+from jobs.shard.members import Nested, PageMember, members
+from jobs.shard.meter import Meter, open_metered
 from jobs.stores.base import Store
-from jobs.stores.open import open_store
-from jobs.stores.spool import spool
 from jobs.text import valid_text
-from jobs.upkeep.contents import LIMITS
 
 _OUT_OF_TURN = 4  # files of a source whose order is another than its result's, that are kept for their turn
 
@@ -63,7 +61,7 @@ class Places:
     def __init__(self, to: Store) -> None:
         self._to = to
         self._ledger = Ledger(to)
-        self._source, self._problem = _source(to)
+        self._source, self._problem = last_source(to)
 
     @property
     def remark(self) -> str:
@@ -111,19 +109,6 @@ class Places:
         return Found(page, old if old_is_it else None, new if new_is_it else None, note)
 
 
-def _source(to: Store) -> tuple[Store | None, str]:
-    """The source of the last run, or why there is none."""
-    runs = last_runs(to, 1)
-    if not runs:
-        return None, "no run says which it was."
-    try:
-        source = open_store(runs[0].source)
-        next(iter(source.list()), None)
-    except PumiceError as error:
-        return None, str(error)
-    return source, ""
-
-
 def _is(data: bytes | None, sha256: str | None) -> bool:
     return data is not None and hashlib.sha256(data).hexdigest() == sha256
 
@@ -140,48 +125,40 @@ def _paired(before: _Files, after: _Files) -> Iterator[tuple[FileId, bytes | Non
         yield file, early.pop(file, None), new
 
 
-def _files(
-    store: Store | None, commit: Commit | None, wanted: Mapping[FileId, object]
-) -> Iterator[tuple[FileId, bytes]]:
+def _files(store: Store | None, commit: Commit | None, wanted: Collection[FileId]) -> _Files:
     """The wanted files of a shard that can be had, as `store` has them."""
     if store is None or commit is None or commit.voided:
         return
     try:
         kind = kind_of(commit.shard)
         if kind is None:  # a group of loose files
-            yield from _loose_files(store, commit, wanted)
+            yield from _wanted(_loose_files(store, commit, wanted), wanted)
         elif info := store.stat(commit.source[0].key):
             with store.open(info) as stream:
-                yield from _members(read_archive(kind, stream, info.size), wanted)
+                yield from _wanted(read_archive(kind, stream, info.size), wanted)
     except (ArchiveDamaged, SourceChanged):
         return
 
 
-def _loose_files(store: Store, commit: Commit, wanted: Mapping[FileId, object]) -> _Files:
-    for name, index in sorted(wanted, key=lambda file: file[1]):
-        info = store.stat(commit.source[index].key)
-        if info and info.size <= LIMITS.member_bytes:
-            with store.open(info) as stream:
-                yield (name, index), stream.read()
+def _loose_files(store: Store, commit: Commit, wanted: Iterable[FileId]) -> Iterator[Entry]:
+    for _, index in sorted(wanted, key=lambda file: file[1]):
+        if info := store.stat(commit.source[index].key):
+            with open_metered(store, info, Meter()) as stream:
+                yield FileEntry(info, index, stream)
 
 
-def _members(
-    entries: Iterable[Entry], wanted: Mapping[FileId, object], prefix: str = "", depth: int = 0
+def _wanted(
+    entries: Iterable[Entry], wanted: Collection[FileId], archive: str = "", depth: int = 0
 ) -> _Files:
-    """The wanted members of an archive, those of archives in it too, named as `rewrite` names them."""
-    for entry in entries:
-        member = entry.member
-        name, kind = prefix + valid_text(member.name), kind_of(member.name)
-        file, inner = (name, member.index), f"{name}!/"
-        if member.kind != "file" or refusal(member, sniff(member.name, entry.head), kind, depth, LIMITS):
-            continue
+    """The wanted files among the members of an archive and of the archives in it."""
+    for found in members(entries, LIMITS, archive, depth):
+        file = found.name, found.index
         try:
-            if file in wanted:
-                yield file, entry.open().read()
-            elif kind and any(other.startswith(inner) for other, _ in wanted):
-                with spool() as stream:
-                    copy(entry.open(), stream)
-                    stream.seek(0)
-                    yield from _members(read_archive(kind, stream, member.size), wanted, inner, depth + 1)
+            if isinstance(found, PageMember) and file in wanted:
+                yield file, found.entry.open().read()
+            elif isinstance(found, Nested) and any(found.holds(name) for name, _ in wanted):
+                with found.spooled() as inner:
+                    nested = read_archive(found.kind, inner, found.entry.member.size)
+                    yield from _wanted(nested, wanted, found.name, found.depth)
         except PageError:
             continue

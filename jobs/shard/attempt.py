@@ -6,10 +6,10 @@ found by the ledger's `roll_forward`. Runs without Ray, so that a shard can be c
 
 import socket
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from jobs.config import Limits, Recipe
+from jobs.config import LIMITS, Limits, Recipe
 from jobs.errors import ArchiveDamaged, TooManyFailed
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Shard, Task
@@ -39,7 +39,7 @@ class Workshop:
     bench: Bench
     recipe: Recipe
     device: str
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = LIMITS
     max_failed: float = 1.0
 
 

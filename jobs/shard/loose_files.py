@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
@@ -66,10 +66,10 @@ class FilesWriter:
         with self._staging(member) as upload:
             copy_exact(data, upload, size)
 
-    def copy(self, entry: Entry) -> None:
+    def copy(self, member: Member, raw: Iterable[bytes]) -> None:
         """Stage the file as it is."""
-        with self._staging(entry.member) as upload:
-            for chunk in entry.raw():
+        with self._staging(member) as upload:
+            for chunk in raw:
                 upload.write(chunk)
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ def refusal(
     return _archive_refusal(member.size, depth, limits) if kind else None
 
 
-def with_rejections(
+def keep_rejected(
     document: Document, name: str, index: int, data: bytes, rejected: Sequence[Rejected]
 ) -> Document:
     """The document with those frames refused whose originals are to stay.

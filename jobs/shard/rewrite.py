@@ -1,45 +1,29 @@
 """Rewrite one archive, member by member: pages cleaned, everything else carried along in its place."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from types import TracebackType
 from typing import BinaryIO
 
-from jobs.archives.member import ArchiveKind, Entry, Member, Reader, Sink, Writer
-from jobs.archives.open import kind_of, read_archive
+from jobs.archives.member import ArchiveKind, Entry, Reader, Sink, Writer
+from jobs.archives.open import read_archive
 from jobs.codecs.codec import Document, inspect
-from jobs.codecs.sniff import sniff
 from jobs.config import Limits
 from jobs.errors import ArchiveDamaged, PageError
 from jobs.ledger.plan import Rejected
 from jobs.report.schema import Row
+from jobs.shard.members import Carried, Found, Nested, PageMember, Refused, members
 from jobs.shard.meter import Meter, Progress
 from jobs.shard.page_file import PageFile, copied, damaged, refused
 from jobs.shard.pipeline import Bench, Ticket
-from jobs.shard.policy import refusal, with_rejections
+from jobs.shard.policy import keep_rejected
 from jobs.shard.row_spill import Rows
-from jobs.shard.staging import archiving, copy
+from jobs.shard.staging import archiving
 from jobs.shard.window import Window
 from jobs.stores.spool import spool
 from jobs.text import valid_text
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """An entry whose bytes were taken from the reader, all or the first of them, before they are written."""
-
-    member: Member
-    head: bytes
-    content: Iterable[bytes]
-
-    def open(self) -> BinaryIO:
-        raise NotImplementedError("it is there to be copied")
-
-    def raw(self) -> Iterator[bytes]:
-        return iter(self.content)
 
 
 class Rewriter:
@@ -95,25 +79,25 @@ class Rewriter:
         try:
             reader = read_archive(kind, stream, size)
             with archiving(kind, sink, reader.comment) as writer:
-                self.rewrite(reader, writer, f"{name}!/" if name else "", depth)
+                self.rewrite(reader, writer, name, depth)
         except ArchiveDamaged as error:
             self.rows.change(first_row, partial(copied, error=error))
             self._account([damaged(self._shard, name, size, error)])
             raise
 
-    def rewrite(self, reader: Reader, writer: Writer, prefix: str = "", depth: int = 0) -> None:
+    def rewrite(self, reader: Reader, writer: Writer, archive: str = "", depth: int = 0) -> None:
         """Write all members of `reader` to `writer`, cleaned; raises as `rewrite_archive`.
 
         Args:
             reader: where members come from.
             writer: where they go; the caller closes it.
-            prefix: goes before the members' names in the report.
+            archive: the reader's name within the shard; empty for the shard itself.
             depth: how many archives are around the reader's.
         """
         try:
-            for entry in reader:
+            for found in members(reader, self._limits, archive, depth):
                 self.members += 1
-                self._rewrite_entry(entry, writer, prefix, depth)
+                self._rewrite_member(found, writer)
         except ArchiveDamaged:
             self._window.drain()  # pages that were found have their rows
             raise
@@ -124,22 +108,20 @@ class Rewriter:
             self.rows.add(row)
             self._meter.add(Progress(pages=1))
 
-    def _rewrite_entry(self, entry: Entry, writer: Writer, prefix: str, depth: int) -> None:
-        member = entry.member
-        name = prefix + valid_text(member.name)
-        format, kind = sniff(member.name, entry.head), kind_of(member.name)
-        if error := refusal(member, format, kind, depth, self._limits):
-            self._refuse(entry, writer, name, error)
-        elif member.kind == "file" and format is not None:
-            self._read_pages(entry, writer, name, format)
-        elif member.kind == "file" and kind is not None:
-            self._nested(entry, writer, name, kind, depth)
-        else:
-            self._carry(entry, writer)
+    def _rewrite_member(self, found: Found, writer: Writer) -> None:
+        match found:
+            case Refused():
+                self._refuse(found, writer, found.error)
+            case PageMember():
+                self._read_pages(found, writer)
+            case Nested():
+                self._rewrite_nested(found, writer)
+            case Carried():
+                self._carry(found.entry, writer)
 
-    def _refuse(self, entry: Entry, writer: Writer, name: str, error: PageError) -> None:
+    def _refuse(self, found: Found, writer: Writer, error: PageError) -> None:
         """Copy a page that can't or must not be read into memory."""
-        self._carry(entry, writer, [refused(self._shard, name, entry.member, error)])
+        self._carry(found.entry, writer, [refused(self._shard, found.name, found.entry.member, error)])
 
     def _carry(self, entry: Entry, writer: Writer, rows: Iterable[Row] = ()) -> None:
         """Copy a member as it stands: when its turn comes, or now where it is large.
@@ -152,28 +134,29 @@ class Rewriter:
             size += len(chunk)
             if size > self._limits.kept_bytes:
                 self._window.drain()
-                writer.copy(_Taken(entry.member, entry.head, chain(taken, chunks)))
+                writer.copy(entry.member, chain(taken, chunks))
                 self._account(rows)
                 return
         self._window.make_room(size)
 
         def finish() -> None:
-            writer.copy(_Taken(entry.member, entry.head, taken))
+            writer.copy(entry.member, taken)
             self._account(rows)
 
         self._window.add(finish, size)
 
-    def _read_pages(self, entry: Entry, writer: Writer, name: str, format: str) -> None:
-        member = entry.member
+    def _read_pages(self, found: PageMember, writer: Writer) -> None:
+        member, format = found.entry.member, found.format
         self._window.make_room(member.size)
         try:
-            data = entry.open().read()
+            data = found.entry.open().read()
         except PageError as error:
-            self._refuse(entry, writer, name, error)
+            self._refuse(found, writer, error)
             return
-        pages = PageFile(self._shard, name, member, data, Document(format, ()))
+        pages = PageFile(self._shard, found.name, member, data, Document(format, ()))
         try:
-            pages.document = with_rejections(inspect(data, format), name, member.index, data, self._rejected)
+            document = inspect(data, format)
+            pages.document = keep_rejected(document, found.name, member.index, data, self._rejected)
         except PageError as error:
             pages.outcomes.append(error)
             self._window.add(lambda: self._account(pages.write(writer)), len(data))
@@ -208,20 +191,19 @@ class Rewriter:
 
         return finish
 
-    def _nested(self, entry: Entry, writer: Writer, name: str, kind: ArchiveKind, depth: int) -> None:
+    def _rewrite_nested(self, found: Nested, writer: Writer) -> None:
         """Rewrite an archive within an archive, through temporary files."""
-        member = entry.member
+        member = found.entry.member
         self._window.drain()
-        with spool() as inner, spool() as result:
-            try:
-                copy(entry.open(), inner)
-            except PageError as error:
-                self._refuse(entry, writer, name, error)
-                return
-            inner.seek(0)
+        try:
+            inner = found.spooled()
+        except PageError as error:
+            self._refuse(found, writer, error)
+            return
+        with inner, spool() as result:
             output = result
             try:
-                self.rewrite_archive(kind, inner, member.size, result, name, depth + 1)
+                self.rewrite_archive(found.kind, inner, member.size, result, found.name, found.depth)
             except ArchiveDamaged:
                 output = inner
             size = output.seek(0, io.SEEK_END)

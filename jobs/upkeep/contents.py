@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from jobs.archives.member import Entry
-from jobs.archives.open import ArchiveKind, kind_of, read_archive
+from jobs.archives.open import ArchiveKind, read_archive
 from jobs.codecs.codec import inspect
-from jobs.codecs.sniff import sniff
-from jobs.config import Limits
+from jobs.config import LIMITS
 from jobs.errors import ArchiveDamaged, PageError
-from jobs.shard.policy import refusal
-from jobs.shard.staging import copy
-from jobs.stores.spool import spool
-from jobs.text import valid_text
-
-LIMITS = Limits()
+from jobs.shard.members import Carried, Nested, PageMember, Refused, members
 
 
 @dataclass(frozen=True)
@@ -55,48 +49,45 @@ def archive_items(
         OSError: the temporary folder can't be used; see `spooling`.
     """
     try:
-        yield from items(read_archive(kind, stream, size), f"{name}!/" if name else "", depth)
+        yield from items(read_archive(kind, stream, size), name, depth)
     except ArchiveDamaged:
         yield Item(name, -1, 1)
 
 
-def items(entries: Iterable[Entry], prefix: str = "", depth: int = 0) -> Iterator[Item]:
+def items(entries: Iterable[Entry], archive: str = "", depth: int = 0) -> Iterator[Item]:
     """The items of some entries; raises as `archive_items`, and ArchiveDamaged."""
-    for entry in entries:
-        member = entry.member
-        name = prefix + valid_text(member.name)
-        format, kind = sniff(member.name, entry.head), kind_of(member.name)
-        if refusal(member, format, kind, depth, LIMITS):
-            yield Item(name, member.index, 1, carried=_raw_digest(entry))
-        elif member.kind == "file" and format is not None:
-            yield _page_item(entry, name, format)
-        elif member.kind == "file" and kind is not None:
-            yield from _nested_items(entry, name, kind, depth)
-        else:
-            yield Item(name, member.index, 0, carried=_raw_digest(entry))
+    for found in members(entries, LIMITS, archive, depth):
+        match found:
+            case Refused():
+                yield Item(found.name, found.index, 1, carried=_raw_digest(found.entry))
+            case PageMember():
+                yield _page_item(found)
+            case Nested():
+                yield from _nested_items(found)
+            case Carried():
+                yield Item(found.name, found.index, 0, carried=_raw_digest(found.entry))
 
 
-def _page_item(entry: Entry, name: str, format: str) -> Item:
+def _page_item(found: PageMember) -> Item:
     try:
-        data = entry.open().read()
+        data = found.entry.open().read()
     except PageError:
-        return Item(name, entry.member.index, 1)
+        return Item(found.name, found.index, 1)
     try:
-        rows = len(inspect(data, format).frames)
+        rows = len(inspect(data, found.format).frames)
     except PageError:
         rows = 1
-    return Item(name, entry.member.index, rows, hashlib.sha256(data).hexdigest())
+    return Item(found.name, found.index, rows, hashlib.sha256(data).hexdigest())
 
 
-def _nested_items(entry: Entry, name: str, kind: ArchiveKind, depth: int) -> Iterator[Item]:
-    with spool() as inner:
-        try:
-            copy(entry.open(), inner)
-        except PageError:
-            yield Item(name, entry.member.index, 1)
-            return
-        inner.seek(0)
-        yield from archive_items(kind, inner, entry.member.size, name, depth + 1)
+def _nested_items(found: Nested) -> Iterator[Item]:
+    try:
+        inner = found.spooled()
+    except PageError:
+        yield Item(found.name, found.index, 1)
+        return
+    with inner:
+        yield from archive_items(found.kind, inner, found.entry.member.size, found.name, found.depth)
 
 
 def _raw_digest(entry: Entry) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jobs.driver.run import Job
+from jobs.driver.job import Job
 from jobs.errors import PumiceError
 from jobs.ledger.guests import guests
 from jobs.ledger.heads import Heads, RecipeTotals

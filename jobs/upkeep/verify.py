@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from jobs.archives.member import CHUNK
-from jobs.errors import PumiceError, SourceChanged
+from jobs.errors import SourceChanged
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.records import Commit
-from jobs.ledger.runs import last_runs
+from jobs.ledger.runs import last_source
 from jobs.stores.base import ObjectInfo, Staged, Store
 from jobs.stores.open import open_store
 from jobs.stores.spool import spooling
@@ -77,7 +77,7 @@ def verify(destination: str) -> Verification:
         StoreError: it broke, or was written by a newer version.
     """
     to = open_store(destination)
-    ledger, source = Ledger(to), _source(to)
+    ledger, (source, _) = Ledger(to), last_source(to)  # what can't be compared is not wrong
     results: list[_Checked] = []
     commits = (commit for commit in ledger.each_commit() if not commit.voided)
     with spooling(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -93,19 +93,6 @@ def verify(destination: str) -> Verification:
         made=tuple(Made(*name, shards) for name, shards in sorted(made.items())),
         problems=tuple(sorted(problems, key=lambda one: one.shard)),
     )
-
-
-def _source(to: Store) -> Store | None:
-    """The source of the last run, if it can be reached; what can't be compared is not wrong."""
-    runs = last_runs(to, 1)
-    if not runs:
-        return None
-    try:
-        source = open_store(runs[0].source)
-        next(iter(source.list()), None)
-    except PumiceError:
-        return None
-    return source
 
 
 @dataclass(frozen=True)

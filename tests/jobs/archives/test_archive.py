@@ -49,7 +49,7 @@ def mirror(kind: ArchiveKind, data: bytes, change: Callable[[Writer, Entry], Non
         if change and entry.member.kind == "file":
             change(writer, entry)
         else:
-            writer.copy(entry)
+            writer.copy(entry.member, entry.raw())
     writer.close()
     return b"".join(sink.parts)
 
@@ -277,7 +277,7 @@ def test_more_members_than_sixteen_bits_count() -> None:
     sink = AppendOnly()
     writer = write_archive("zip", sink)
     for _ in range(65536):
-        writer.copy(entry)
+        writer.copy(entry.member, entry.raw())
     writer.close()
     result = b"".join(sink.parts)
     assert sum(1 for _ in read_archive("zip", io.BytesIO(result), len(result))) == 65536
