@@ -31,7 +31,7 @@ from jobs import api
 from jobs.codecs.codec import Page, decode, encode, inspect
 from jobs.ledger.plan import Plan
 from jobs.shard.meter import Progress
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.drawing.damage import damage, damage_bitonal
 from model.drawing.pages import render_page
 from model.shipped import CLEANER
@@ -43,7 +43,7 @@ KINDS = ("JPEG", "PNG", "TIFF")
 
 
 def draw(index: int) -> Image.Image:
-    """A damaged A4 page at 300 dpi; every third one a 1-bit fax."""
+    """A damaged A4 page at 300 dpi; every third page is a 1-bit fax."""
     rng = np.random.default_rng((7, index))
     clean = render_page(rng, *A4, 300)
     if KINDS[index % 3] == "TIFF":
@@ -52,7 +52,7 @@ def draw(index: int) -> Image.Image:
 
 
 def pack(folder: Path, pages: int, shards: int) -> None:
-    """Write the pages into tars; nine are drawn, the others repeat them."""
+    """Write the pages into tars; nine pages are drawn, the others repeat them."""
     drawn = []
     for index in range(9):
         buffer, kind = io.BytesIO(), KINDS[index % 3]
@@ -87,7 +87,7 @@ def stages(files: list[bytes]) -> dict[str, float]:
     cores = os.cpu_count() or 1
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)
-    cleaner = Cleaner(CLEANER)
+    cleaner = load_cleaner(CLEANER)
     cleaner.clean([np.zeros(A4, np.uint8)])
     formats = {b"\xff\xd8": "JPEG", b"\x89P": "PNG", b"II": "TIFF"}
 
@@ -105,7 +105,7 @@ def stages(files: list[bytes]) -> dict[str, float]:
 
 
 def clocked(spent: dict[str, float], name: str, work: Callable[[], T]) -> T:
-    """Run and add the seconds it took."""
+    """Run `work` and add the seconds that it took."""
     begun = time.perf_counter()
     result = work()
     spent[name] += time.perf_counter() - begun
@@ -113,7 +113,7 @@ def clocked(spent: dict[str, float], name: str, work: Callable[[], T]) -> T:
 
 
 def job_time(pages: int) -> str:
-    """Floor, job, floor; a Markdown table."""
+    """Measure floor, job, floor; a Markdown table."""
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as name:
         source, destination = Path(name) / "source", Path(name) / "cleaned"
         source.mkdir()
@@ -175,7 +175,7 @@ class Memory(api.Silent):
 
 
 def resident_bytes() -> Iterator[int]:
-    """Private memory of each cleaner process, without what it shares with Ray's object store."""
+    """Memory of each cleaner process in bytes, without what it shares with Ray's object store."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if (path / "cmdline").read_bytes().startswith(b"ray::Worker"):
@@ -186,7 +186,7 @@ def resident_bytes() -> Iterator[int]:
 
 
 def memory(megabytes: int) -> str:
-    """Stream one large tar and plot the cleaner's memory; a Markdown paragraph."""
+    """Clean one large tar and plot the cleaner's memory; a Markdown paragraph."""
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as name:
         source = Path(name) / "source"
         source.mkdir()

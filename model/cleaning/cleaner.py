@@ -1,201 +1,194 @@
-"""Pages in, cleaned pages out: batching, tiling and the device around the network.
+"""Pages in, cleaned pages out.
 
-A page above the tile size is cut into tiles that overlap by the network's whole reach, so the seams are
-exact; a page's result never depends on the other pages of its batch. Pages are seen in cells that suit their
-size, and those with wide writing (`model.cleaning.stroke_width`) in larger ones. The last word have
-`model.cleaning.restore_pale`,
-`model.cleaning.lift_stains` and `model.cleaning.keep_pictures`, which know the whole page.
+Pages are seen in cells that suit their size, and those with wide writing (`model.cleaning.stroke_width`) in
+larger ones: as if they were large, then at half their size, at a quarter, and so on. Rules that know the
+whole page (`model.cleaning.finish`) come after the network.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, TypeAlias
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from model.cleaning.finish import RULES, Rule, finished
 from model.cleaning.half_size import carried, halved
-from model.cleaning.keep_pictures import keep_insets
-from model.cleaning.lift_stains import without_residue
-from model.cleaning.restore_pale import restrained
-from model.cleaning.stroke_width import Seen, seen, wide_writing
-from model.device import DeviceError, fast_dtype, pick_device
-from model.network.autoencoder import AutoencoderConfig, is_large
-from model.network.registry import for_pages
+from model.cleaning.page_view import PageView
+from model.cleaning.stroke_width import wide_writing
+from model.cleaning.tiles import Tiles, to_pages, to_tensor
+from model.device import pick_device
+from model.network.autoencoder import Autoencoder, AutoencoderConfig, is_large
 from model.network.weights import load_weights
 from model.page import TILE, Pixels
-
-log = logging.getLogger(__name__)
-
-SMALLEST_TILE = 256
 
 _FEWEST_CELLS = 16
 """The shorter side in cells of pages that are halved, at least."""
 
 
-class Cleaner:
-    """The network on a device. Not thread-safe: callers take turns."""
+class Cleaner(Protocol):
+    """A network on a device that cleans pages. Not thread-safe: callers take turns."""
 
-    def __init__(self, weights: Path, device: str = "auto", tile: int = TILE) -> None:
-        """Load the weights onto the device.
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
 
-        Raises:
-            WeightsError: see `load_weights`.
-            DeviceError: see `model.device.pick_device`.
-        """
-        self.device = pick_device(device)
-        self.dtype = fast_dtype(self.device)
-        model = load_weights(weights)
-        self._config = model.config
-        self._network = for_pages(model, self.device, self.dtype)
-        # A CPU gains nothing from batches, and its kernels might round differently for another size of them.
-        self._batches = self.device.type != "cpu"
-        self.tile = tile
-
-    def clean(self, pages: Sequence[Pixels], large: bool | None = None) -> list[Pixels]:
-        """Clean pages of one shape and dtype.
+    def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
+        """Clean whole pages.
 
         Args:
             pages: at least one page; all of the same shape and dtype.
-            large: whether they are parts of large pages (`model.network.autoencoder.LARGE`); whole ones by
-            default.
 
         Returns:
-            As many pages, same shape and dtype.
+            As many pages of the same shape and dtype.
 
         Raises:
             DeviceError: not even the smallest tile fits into the device's memory.
         """
-        if large is not None:
-            return cast("list[Pixels]", self._clean(pages, large, whole=False))  # parts aren't judged
+
+    def clean_parts(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
+        """Clean parts of pages, as `clean` does; what needs the whole page to be judged isn't.
+
+        Args:
+            pages: at least one part; all of the same shape and dtype.
+            large: whether they are parts of large pages (`model.network.autoencoder.LARGE`).
+        """
+
+
+def load_cleaner(
+    weights: Path, device: str = "auto", tile: int = TILE, rules: Sequence[Rule] = RULES
+) -> Cleaner:
+    """The cleaner for these weights, on a device.
+
+    Args:
+        weights: of Pumice's network or the article's.
+        device: `auto`, `cpu` or `cuda`.
+        tile: the side in pixels above which pages are cut into tiles.
+        rules: what finishes pages after Pumice's network; the article's has no rules.
+
+    Raises:
+        WeightsError: see `load_weights`.
+        DeviceError: see `model.device.pick_device`.
+    """
+    place = pick_device(device)
+    model = load_weights(weights)
+    tiles = Tiles(model, place, tile)
+    return (
+        PumiceCleaner(tiles, model.config, rules) if isinstance(model, Autoencoder) else ArticleCleaner(tiles)
+    )
+
+
+class ArticleCleaner:
+    """The article's network as it stands in the article: it sees all pages in the same way, without rules."""
+
+    def __init__(self, tiles: Tiles) -> None:
+        self._tiles = tiles
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._tiles.device
+
+    def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
+        """See `Cleaner`."""
+        return self._tiles.in_batches(pages, self._clean_batch)
+
+    def clean_parts(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:  # noqa: ARG002
+        """See `Cleaner`."""
+        return self.clean(pages)
+
+    def _clean_batch(self, pages: Sequence[Pixels]) -> list[Pixels]:
+        cleaned = self._tiles.run(self._tiles.load(pages, large=False), large=False)
+        return to_pages(cleaned, pages[0].ndim)
+
+
+@dataclass(frozen=True)
+class TooWide:
+    """Instead of a cleaned page: its writing is too wide for the cells that it was seen in."""
+
+
+Result: TypeAlias = Pixels | TooWide
+
+
+class PumiceCleaner:
+    """Pumice's network, and the rules that finish its pages."""
+
+    def __init__(self, tiles: Tiles, config: AutoencoderConfig, rules: Sequence[Rule] = RULES) -> None:
+        self._tiles, self._config, self._rules = tiles, config, rules
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._tiles.device
+
+    def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
+        """See `Cleaner`."""
         large = is_large(*pages[0].shape[:2])
         return [
-            self._in_larger_cells(page, large) if cleaned is None else cleaned
-            for page, cleaned in zip(pages, self._clean(pages, large, whole=True), strict=True)
+            self._clean_in_larger_cells(page, large) if isinstance(result, TooWide) else result
+            for page, result in zip(pages, self._try(pages, large), strict=True)
         ]
 
-    def _clean(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels | None]:
-        """Clean pages; None where whole ones have writing that is too wide to be seen so."""
-        while (cleaned := self._attempt(pages, large, whole)) is None:
-            torch.cuda.empty_cache()
-            if len(pages) > 1:
-                half = len(pages) // 2
-                return [*self._clean(pages[:half], large, whole), *self._clean(pages[half:], large, whole)]
-            if self.tile // 2 < SMALLEST_TILE:
-                raise DeviceError("the device has too little free memory even for a small tile")
-            self.tile //= 2
-            log.warning("out of device memory: tiles are now %d pixels", self.tile)
-        return cleaned
+    def clean_parts(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
+        """See `Cleaner`."""
+        return self._tiles.in_batches(pages, lambda batch: self._clean_batch(batch, large))
 
-    def _attempt(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels | None] | None:
-        """None if memory ran out: the caller goes on when the exception and what its frames hold are gone."""
-        try:
-            if self._batches and max(pages[0].shape[:2]) <= self.tile:
-                return self._at_once(pages, large, whole)
-            return [self._by_tiles(page, large, whole) for page in pages]
-        except torch.OutOfMemoryError:
-            return None
+    def _clean_in_larger_cells(self, page: Pixels, large: bool) -> Pixels:
+        """Clean a page with wide writing: as a large one, then at half its size, until its writing is narrow.
 
-    def _by_tiles(self, page: Pixels, large: bool, whole: bool) -> Pixels | None:
-        height, width = page.shape[:2]
-        reach, stride = self._config.reach(large), self._config.stride(large)
-        if max(height, width) <= self.tile + 2 * reach:
-            return self._at_once([page], large, whole)[0]
-        scan = _tensor([page])
-        marks = self._marks(scan, large)
-        if whole and any(self._wide(marks, large)):
-            return None
-        result = np.empty_like(page)
-        for top, bottom in self._spans(height, stride):
-            for left, right in self._spans(width, stride):
-                y, x = max(0, top - reach), max(0, left - reach)
-                window = _tensor([page[y : bottom + reach, x : right + reach]]).to(self.device)
-                part = _pages(self._network(window, large), page.ndim)[0]
-                result[top:bottom, left:right] = part[top - y : bottom - y, left - x : right - x]
-        # Such pages are large for any device: where their pixels lie there is room.
-        cleaned = _tensor([result])
-        return _pages(finished(scan, marks, cleaned) if marks else cleaned, page.ndim)[0]
+        Each result is carried back to the size before.
+        """
+        smaller, is_now_large = page, large
+        tried: list[tuple[Pixels, bool]] = []
+        result: Result = TooWide()
+        while isinstance(result, TooWide):
+            tried.append((smaller, is_now_large))
+            smaller, is_now_large = halved(smaller) if is_now_large else smaller, True
+            (result,) = self._try([smaller], large=True)
+        for before, was_large in reversed(tried):
+            if was_large:
+                result = carried(before, smaller, result)
+            result = self._finish_again(before, result, was_large)
+            smaller = before
+        return result
 
-    def _spans(self, length: int, stride: int) -> Iterator[tuple[int, int]]:
-        """Cut a side into tiles that start on the network's stride, as the whole page's cells do."""
-        step = max(self.tile // stride, 1) * stride
-        starts = range(0, length, step)
-        return ((start, min(start + step, length)) for start in starts)
+    def _try(self, pages: Sequence[Pixels], large: bool) -> list[Result]:
+        """Clean whole pages of small or of large cells, save those whose writing is too wide for these."""
+        return self._tiles.in_batches(pages, lambda batch: self._try_batch(batch, large))
 
-    def _at_once(self, pages: Sequence[Pixels], large: bool, whole: bool) -> list[Pixels | None]:
-        """Clean pages that the device takes as they are."""
-        scans = _tensor(pages).to(self.device)
-        marks = self._marks(scans, large)
-        if whole and any(wide := self._wide(marks, large)):
-            del scans, marks
-            others = [page for page, is_wide in zip(pages, wide, strict=True) if not is_wide]
-            narrow = iter(self._at_once(others, large, whole=False) if others else [])
-            return [None if is_wide else next(narrow) for is_wide in wide]
-        cleaned = self._network(scans, large)
-        return [*_pages(finished(scans, marks, cleaned) if marks else cleaned, pages[0].ndim)]
+    def _try_batch(self, pages: Sequence[Pixels], large: bool) -> list[Result]:
+        view = self._view(pages, large)
+        wide = self._are_too_wide(view, large)
+        if not any(wide):
+            return [*to_pages(self._clean_view(view, large), pages[0].ndim)]
+        del view  # its memory is for the others
+        others = [page for page, is_wide in zip(pages, wide, strict=True) if not is_wide]
+        narrow = iter(self._clean_batch(others, large) if others else [])
+        return [TooWide() if is_wide else next(narrow) for is_wide in wide]
 
-    def _marks(self, scans: Tensor, large: bool) -> Seen | None:
-        """Pages as cells; nothing for the article's network, which stays what it is."""
-        cell = self._even_cell(large)
-        return None if cell is None else seen(scans, cell)
+    def _clean_batch(self, pages: Sequence[Pixels], large: bool) -> list[Pixels]:
+        return to_pages(self._clean_view(self._view(pages, large), large), pages[0].ndim)
 
-    def _even_cell(self, large: bool) -> int | None:
-        if not isinstance(self._config, AutoencoderConfig):
-            return None
+    def _clean_view(self, view: PageView, large: bool) -> torch.Tensor:
+        return finished(view, self._tiles.run(view.pages, large), self._rules)
+
+    def _view(self, pages: Sequence[Pixels], large: bool) -> PageView:
+        return PageView(self._tiles.load(pages, large), self._cell(large))
+
+    def _cell(self, large: bool) -> int:
+        """The side of the network's cells, made even."""
         cell = self._config.cell(large)
         return cell + cell % 2
 
     @staticmethod
-    def _wide(marks: Seen | None, large: bool) -> list[bool]:
-        """Whether pages' writing is too wide for the cells that suit their size."""
-        if marks is None or (large and min(marks.light.shape[2:]) < _FEWEST_CELLS):
-            return []
-        return wide_writing(marks)
+    def _are_too_wide(view: PageView, large: bool) -> list[bool]:
+        """Whether each page has wide writing, and may be seen in larger cells."""
+        if large and min(view.light.shape[2:]) < _FEWEST_CELLS:
+            return [False] * len(view.pages)
+        return wide_writing(view)
 
-    def _in_larger_cells(self, page: Pixels, large: bool) -> Pixels:
-        """Clean a page with wide writing: as part of a large one, or else half of it, and so on.
-
-        Pictures are put back as those of a page of its size.
-        """
-        if large:
-            half = halved(page)
-            result = carried(page, half, self._cleaned(half))
-        else:
-            result = self._cleaned(page)
-        cell = self._even_cell(large)
-        assert cell is not None, "the article's network finds no writing wide"
-        return _pages(keep_insets(_tensor([page]), _tensor([result]), 2 * cell), page.ndim)[0]
-
-    def _cleaned(self, page: Pixels) -> Pixels:
-        """A page as if it were large."""
-        cleaned = self._clean([page], large=True, whole=True)[0]
-        return self._in_larger_cells(page, large=True) if cleaned is None else cleaned
-
-
-@torch.inference_mode()
-def finished(scans: Tensor, marks: Seen, cleaned: Tensor) -> Tensor:
-    """What only the whole page knows: how dark writing is, what is left of stains, and where pictures are.
-
-    Args:
-        scans: (N, H, W, 1 or 3) uint8 or uint16, whole pages.
-        marks: them in the cells, if even, that the network saw.
-        cleaned: what it made of them, alike.
-
-    Returns:
-        The shape, dtype and device of `cleaned`.
-    """
-    side = 2 * marks.cell
-    return keep_insets(scans, without_residue(scans, restrained(marks, cleaned), side), side)
-
-
-def _tensor(pages: Sequence[Pixels]) -> Tensor:
-    """(N, H, W, C), a copy: writable and contiguous whatever the pages are."""
-    return torch.from_numpy(np.stack([page if page.ndim > 2 else page[..., None] for page in pages]))  # noqa: PLR2004
-
-
-def _pages(batch: Tensor, dimensions: int) -> list[Pixels]:
-    """What `_tensor` made, as pages of so many dimensions."""
-    array = batch.to("cpu").numpy()
-    return [page[..., 0] if dimensions == 2 else page for page in array]  # noqa: PLR2004
+    def _finish_again(self, page: Pixels, cleaned: Pixels, large: bool) -> Pixels:
+        """Apply the rules that a page needs at its own size, too."""
+        view = PageView(to_tensor([page]), self._cell(large))
+        again = [rule for rule in self._rules if rule.at_every_size]
+        return to_pages(finished(view, to_tensor([cleaned]), again), page.ndim)[0]

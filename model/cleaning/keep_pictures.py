@@ -16,15 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.squares import means, padded
-
-Map = NDArray[np.float32]
+from model.cleaning.page_view import PageView, level_of_tones
+from model.page import Plane
 
 _PAPER = 0.9
 """Of the light of a page's paper: what is darker may be a picture."""
-
-_LEVEL, _LEAST_LIGHT = 95, 0.01
-"""The percentile of a map's values that is its paper; how light that is at least."""
 
 _LEAST, _MOST = 16, 0.5
 """The shorter side of a picture in squares, about 1 cm, and the largest share of the page that one has."""
@@ -46,42 +42,42 @@ _AROUND = np.ones((5, 5), np.uint8)
 """Squares: wider than strokes, and how far off an edge's light and dark sides are."""
 
 
-def keep_insets(pages: Tensor, cleaned: Tensor, side: int) -> Tensor:
+def keep_pictures(view: PageView, cleaned: Tensor) -> Tensor:
     """Put pictures back as they were.
 
     Args:
-        pages: (N, H, W, C) uint8 or uint16, whole pages as they were scanned.
-        cleaned: the same pages, cleaned; changed in place.
-        side: of the squares to look at, in pixels, a multiple of 4.
+        view: whole pages as they were scanned.
+        cleaned: (N, H, W, C) of the same dtype, the same pages cleaned; changed in place.
 
     Returns:
         `cleaned`.
     """
-    whole, white = padded(pages, side)
-    for index, light in enumerate((means(whole, side).amax(1) / white).cpu().numpy()):
-        found = insets(light)
+    side = view.side
+    for index, tones in enumerate(view.tones()):
+        found = pictures(tones)
         if found is not None:
             left, top, width, height = (side * cells for cells in cv2.boundingRect(found.astype(np.uint8)))
-            around = np.s_[index, top : top + height, left : left + width]
-            scan, result = (page[around].to(torch.int32) for page in (pages, cleaned))  # it chooses no uint16
+            place = np.s_[index, top : top + height, left : left + width]
+            scan, result = (
+                pages[place].to(torch.int32) for pages in (view.pages, cleaned)
+            )  # no uint16 there
             squares = torch.from_numpy(found[top // side :, left // side :]).to(cleaned.device)
             where = squares.repeat_interleave(side, 0).repeat_interleave(side, 1)
             where = where[: scan.shape[0], : scan.shape[1], None]
-            cleaned[around] = torch.where(where, scan, result).to(cleaned.dtype)
+            cleaned[place] = torch.where(where, scan, result).to(cleaned.dtype)
     return cleaned
 
 
-def insets(light: Map) -> NDArray[np.bool_] | None:
+def pictures(light: Plane) -> NDArray[np.bool_] | None:
     """Where on a page pictures are.
 
     Args:
-        light: (h, w), 0..1, the page's squares.
+        light: (h, w), 0..1, the page's squares without strokes, `PageView.tones`.
 
     Returns:
         (h, w), true in pictures and on the squares around them; None where there is no picture.
     """
-    light = np.asarray(cv2.morphologyEx(light, cv2.MORPH_CLOSE, _AROUND), np.float32)
-    level = max(float(np.percentile(light, _LEVEL)), _LEAST_LIGHT)
+    level = level_of_tones(light)
     dark = (light < _PAPER * level).astype(np.uint8)
     contours, _ = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     steps = (cv2.dilate(light, _AROUND) - cv2.erode(light, _AROUND)) / level
@@ -108,20 +104,20 @@ def _covered(contour: NDArray[np.int32]) -> float:
     return cv2.contourArea(contour) + len(contour) / 2 + 1  # outlines run through the middles of squares
 
 
-def _is_framed(contour: NDArray[np.int32], steps: Map) -> bool:
+def _is_framed(contour: NDArray[np.int32], steps: Plane) -> bool:
     """Whether an outline is a rectangle's, upright or not, and sharp all around."""
     _, sides, _ = cv2.minAreaRect(contour)
     rectangle = _covered(contour) >= _FILLED * (sides[0] + 1) * (sides[1] + 1)
     return rectangle and _is_sharp(contour[:, 0], steps)
 
 
-def _is_sharp(line: NDArray[np.int32], steps: Map) -> bool:
+def _is_sharp(line: NDArray[np.int32], steps: Plane) -> bool:
     """Whether the light steps up all along (n, 2) squares."""
     columns, rows = line.T
     return bool(np.percentile(steps[rows, columns], _SOFT_SHARE) >= _SHARP)
 
 
-def _has_corner(contour: NDArray[np.int32], steps: Map) -> bool:
+def _has_corner(contour: NDArray[np.int32], steps: Plane) -> bool:
     """Whether two long, straight and sharp pieces of an outline turn inwards at right angles."""
     inwards = np.sign(cv2.contourArea(contour, oriented=True))
     bends = np.asarray(cv2.approxPolyDP(contour, _BENT, True), np.float64)[:, 0]

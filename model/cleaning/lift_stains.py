@@ -1,12 +1,11 @@
-"""What is left of a stain: where a network took shade away and left some, the rest goes, too.
+"""What a network left of a stain goes, too.
 
-A stain is larger than what a network sees of it, and its texture looks like faint writing from inside. So
-pale clouds stay on dark stains, and Tesseract reads them. But what is wide is no stroke: it is in the closing
-of the page by a window that is wider than strokes. What shade was there in the scan, below the level of its
-paper, and went in part goes on going: at most `MORE` times as much as went. Where the network left a shade as
-it was, a tinted field, a photograph, nothing more goes.
-
-How wide strokes are says the page: half of the runs of dark pixels along its rows are no longer.
+A stain is larger than the part of it that a network sees, and from inside its texture looks like faint
+writing. So pale clouds stay on dark stains, and Tesseract reads them as text. But what is wide is no stroke:
+it is in the closing of the page (`model.squares`) by a window that is wider than strokes. Shade that was
+there in the scan, below the level of its paper, and that the network removed in part is removed further: at
+most `MORE` times as much as the network removed. Where the network left a shade as it was, as in a tinted
+field or a photograph, nothing more goes.
 """
 
 import numpy as np
@@ -14,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.squares import closed, most, padded
+from model.cleaning.page_view import DARKEST, PageView, level_of_channels
+from model.cleaning.stroke_width import median_run
 
 MORE = 2.0
 """How many times as much goes as the network took."""
@@ -22,62 +22,35 @@ MORE = 2.0
 _RUNS, _NARROWEST, _WIDEST = 2.4, 3, 9
 """The window: how many runs wide, and how many squares at least and at most."""
 
-_FEWEST = 30
-"""Runs that say how wide strokes are."""
-
-_ROWS = 16
-_LEVEL = 0.95
-"""The share of a page's squares that are no lighter than its paper."""
-
-_DARKEST = 0.1
 _STRIP = 16
 
 
-def without_residue(pages: Tensor, cleaned: Tensor, side: int) -> Tensor:
-    """Finish stains.
+def lift_stains(view: PageView, cleaned: Tensor) -> Tensor:
+    """Remove what is left of stains.
 
     Args:
-        pages: (N, H, W, C) uint8 or uint16, whole pages as they were scanned.
-        cleaned: what a network made of them, alike; changed in place.
-        side: of the squares to look at, in pixels.
+        view: whole pages as they were scanned.
+        cleaned: (N, H, W, C) of the same dtype, what a network made of them; changed in place.
 
     Returns:
         `cleaned`; no pixel is darker than before.
     """
-    for index in range(len(cleaned)):
-        page = cleaned[index : index + 1]
-        window = _window(page, side)
-        before, after = (_paper(one, side, window) for one in (pages[index : index + 1], page))
-        went = after - (before / _level(before)).clamp_(max=1)
+    result = PageView(cleaned, view.cell)
+    for index, page in enumerate(cleaned):
+        window = _window(page, view.side)
+        before, after = (one.paper_between(index, window) for one in (view, result))
+        went = after - (before / level_of_channels(before)).clamp_(max=1)
         more = torch.minimum(1 - after, MORE * went.clamp_(min=0))
         if float(more.max()) * 255 >= 1:
             light = _smooth(after)
-            _lighten(page, (light + _smooth(more)) / light.clamp(min=_DARKEST), side)
+            _lighten(page[None], (light + _smooth(more)) / light.clamp(min=DARKEST), view.side)
     return cleaned
 
 
 def _window(page: Tensor, side: int) -> int:
-    """How many squares a side are wider than the strokes of a cleaned page (1, H, W, C)."""
-    rows = page[0, _ROWS // 2 :: _ROWS].cpu().numpy()
-    dark = rows.mean(2) < np.iinfo(rows.dtype).max / 2
-    edges = np.diff(np.pad(dark, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    runs = np.nonzero(edges < 0)[1] - np.nonzero(edges > 0)[1]
-    if len(runs) < _FEWEST:
-        return _WIDEST
-    return int(np.clip(round(_RUNS * float(np.median(runs)) / side), _NARROWEST, _WIDEST))
-
-
-def _paper(page: Tensor, side: int, window: int) -> Tensor:
-    """(1, C, h, w), 0..1: a page without its writing."""
-    whole, white = padded(page, side)
-    return closed(most(whole, side, torch.maximum) / white, window)
-
-
-def _level(paper: Tensor) -> Tensor:
-    """How light the page's paper is, (1, C, 1, 1)."""
-    places = paper.flatten(2)
-    level = places.kthvalue(max(1, int(_LEVEL * places.shape[2])), keepdim=True).values
-    return level[..., None].clamp_(min=_DARKEST)
+    """How many squares a side are wider than the strokes of a cleaned page (H, W, C)."""
+    run = median_run(page)
+    return _WIDEST if run is None else int(np.clip(round(_RUNS * run / side), _NARROWEST, _WIDEST))
 
 
 def _smooth(squares: Tensor) -> Tensor:

@@ -1,25 +1,22 @@
-"""The last word on a cleaned page: no mark becomes darker than it was, unless writing is as dark.
+"""No mark becomes darker than it was, unless the page's writing is as dark; and rests of dirt go.
 
-Faint ink on dark paper has to become dark, and a pale blotch far from any writing may be faint ink, as far as
-a network can tell that sees some hundred pixels around. The whole page knows better: where its writing is far
-darker than the blotch, the blotch is none. So, once a page is cleaned, one asks how dark its writing was in
-the scan, next to its paper, and gives marks that were much paler no more contrast than they had. That erases
-nothing: pencil beside print stays as it was. Where the network made writing dark with hesitation, nothing is
-known, and its word stands.
+Faint ink on dark paper has to become dark. A pale blotch far from any writing may be faint ink, too, as far
+as a network can tell that sees some hundred pixels around. The whole page shows more: where its writing is
+far darker than the blotch, the blotch is not writing. So this rule measures how dark the page's writing was
+in the scan, beside its paper, and gives marks that were much paler no more contrast than they had. That
+erases nothing: pencil beside print stays as it was. Where the network itself hesitated to make writing dark,
+nothing is known, and its result stands.
 
-A rough paper's texture, salt and pepper, a stain's grain: of those the network takes most and leaves some. So
-where most of the pale marks went, the rest of them goes, too. Pencil that it knows it leaves, and then most
-of the marks around stay.
-
-Paper is the closing of a page (`model.squares`): what is wide and dark, a stain's inside, a shaded field, is
-paper, too.
+Of a rough paper's texture, of salt and pepper, of a stain's grain the network removes most and leaves some.
+So where most of the pale marks went, the rest of them goes, too. Pencil that the network recognises it
+leaves, and then most of the marks around stay.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.cleaning.stroke_width import Seen, around, near, seen
+from model.cleaning.page_view import PageView, around, near, weighted_mean
 
 PALE = 0.55
 """Marks of less than this share of the writing's darkness are no writing."""
@@ -47,30 +44,27 @@ _POWER = 4
 _LEAST = 1e-3
 
 
-@torch.inference_mode()
-def restrained(marks: Seen, cleaned: Tensor) -> Tensor:
-    """Take back what cleaning made too dark, and take what it left of dirt.
+def restore_pale(view: PageView, cleaned: Tensor) -> Tensor:
+    """Take back what cleaning made too dark, and remove what it left of dirt.
 
     Args:
-        marks: whole pages as they were scanned, in cells that hold little more than a stroke's width.
+        view: whole pages as they were scanned, in cells that hold little more than a stroke's width.
         cleaned: (N, H, W, 1 or 3) uint8 or uint16, what a network made of them.
 
     Returns:
-        The shape, dtype and device of `cleaned`; no pixel is darker than there, and a page that cleaning left
-        as it was stays so.
+        New pages of the shape, dtype and device of `cleaned`. No pixel is darker than there, and a page that
+        cleaning left as it was stays so.
     """
-    result = seen(cleaned, marks.cell)
-    depth, dark = marks.depth(), 1 - result.darkest
+    result = PageView(cleaned, view.cell)
+    depth, dark = view.depth, 1 - result.darkest
     weight = dark**_POWER
-    total = weight.sum((1, 2, 3), keepdim=True) + _LEAST
-    writing = (weight * depth).sum((1, 2, 3), keepdim=True) / total
-    became = (weight * dark).sum((1, 2, 3), keepdim=True) / total
+    writing, became = (weighted_mean(each, weight, torch.float32) for each in (depth, dark))
     unknown = 1 - _rising(became, CERTAIN)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
     beside = near(depth, _NEXT)
     allowed = torch.maximum(depth, _RISE * (beside - PALE * writing))
     allowed = allowed * (1 - _dirt(depth, beside, dark, writing)) + unknown
-    return _at_least(cleaned, result.paper * (1 - allowed), marks.cell)
+    return _at_least(cleaned, result.paper * (1 - allowed), view.cell)
 
 
 def _dirt(depth: Tensor, beside: Tensor, dark: Tensor, writing: Tensor) -> Tensor:

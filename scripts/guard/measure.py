@@ -1,4 +1,4 @@
-"""What the guard finds of planted faults and what it flags in vain: a table, and the curve between."""
+"""How many planted faults the guard finds and how many honest pages it flags: a table and curves."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.guard.guard import Guard
 from model.judging.figures import ADDED, LOST, Fidelity
 from model.shipped import CLEANER
@@ -18,16 +18,16 @@ from scripts.guard.kinds import left_alone
 from scripts.guard.pages import Cleaned, unseen_pages
 
 PLANTED = 2
-"""Faults of each kind a page."""
+"""How many faults of each kind are planted in a page."""
 
 LARGE, SMALL = ("word", "rule", "thinned"), ("letter", "dot")
 IN_VAIN = 0.02
-_DPI_UNKNOWN = 100.0  # NoisyOffice and DIBCO don't say; their letters are as large as at about that
+_DPI_UNKNOWN = 100.0  # NoisyOffice and DIBCO don't say; their letters are as large as at about 100 dpi
 
 
 @dataclass
 class Scores:
-    """A page's, and those of the same page with faults planted, by kind."""
+    """The scores of a page, and those of the same page with faults planted, by kind."""
 
     name: str
     group: str
@@ -38,14 +38,14 @@ class Scores:
 
 
 def choose(data: Path, held: Sequence[str], keep: Path | None) -> None:
-    """Print what the guard finds on pages to choose thresholds by, and which ones these give."""
+    """Print what the guard finds on pages to choose thresholds by, and the thresholds that follow."""
     scores, _ = _scores(data, held, keep, measured=False)
     print(_table(scores))
     print("thresholds that flag few enough in vain (lost, added):", _thresholds(scores))
 
 
 def measure(data: Path, held: Sequence[str], keep: Path | None) -> None:
-    """Print and write table and picture, of other pages."""
+    """Measure on other pages; print and write the table and the picture."""
     scores, kinds = _scores(data, held, keep, measured=True)
     about = (
         f"Measured on {len(scores)} pages that the guard didn't learn from and that its thresholds, {LOST} "
@@ -62,10 +62,10 @@ def measure(data: Path, held: Sequence[str], keep: Path | None) -> None:
 def _scores(
     data: Path, held: Sequence[str], keep: Path | None, *, measured: bool
 ) -> tuple[list[Scores], list[list[str]]]:
-    """Score all pages, or take the scores from `keep`; also what is left alone for being no text."""
+    """Scores of all pages, measured or read from `keep`; and rows of what is left alone as no text."""
     if keep is None or not keep.exists():
         guard = Guard()
-        pages = list(track(unseen_pages(data, held, Cleaner(CLEANER), measured=measured), "cleaning"))
+        pages = list(track(unseen_pages(data, held, load_cleaner(CLEANER), measured=measured), "cleaning"))
         found = [asdict(_score(guard, page, index)) for index, page in enumerate(track(pages, "planting"))]
         kept = {"scores": found, "kinds": left_alone(pages)}
         if keep is not None:
@@ -94,7 +94,7 @@ def _score(guard: Guard, page: Cleaned, index: int) -> Scores:
 
 
 def _thresholds(scores: Sequence[Scores]) -> tuple[float, float]:
-    """Above which so few honest pages lie as may be flagged in vain, for lost and added ink together."""
+    """Thresholds (lost, added) that flag the share IN_VAIN of the honest pages, both together."""
     honest = [one for one in scores if one.honest]
     return tuple(  # type: ignore[return-value]
         float(np.quantile([getattr(one, name) for one in honest], 1 - IN_VAIN / 2))
@@ -125,7 +125,7 @@ def _flagged(one: Scores) -> bool:
 
 
 def _draw(scores: Sequence[Scores]) -> None:
-    """Share of faults found over the share of honest pages flagged, as the threshold falls."""
+    """Draw the share of faults found over the share of honest pages flagged, for falling thresholds."""
     curves = []
     for label, kinds, name in (("large losses", LARGE, "ink_lost"), ("small losses", SMALL, "ink_lost"),
                                ("inventions", ("added",), "ink_added")):  # fmt: skip

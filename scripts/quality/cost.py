@@ -1,4 +1,4 @@
-"""What a network costs: time beside the article's network, the report's measures, the guard; its seams."""
+"""What a network costs: time beside the article's network, the report's measures and the guard; seams."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.drawing.damage import damage
 from model.drawing.pages import render_page
 from model.guard.guard import Guard
@@ -41,7 +41,7 @@ class Size:
 
 A4 = Size(3508, 2480, 300)
 SMALL = Size(1169, 827, 100)
-"""A4 too, for a quick look."""
+"""A4 too, for --quick."""
 
 
 def draw(size: Size) -> Page:
@@ -51,15 +51,15 @@ def draw(size: Size) -> Page:
 
 
 def cost(path: Path, method: Method, size: Size, times: int) -> Measurement:
-    """Time on a CPU beside the article's network, taking turns because machines drift; the best of each."""
+    """Best times on a CPU; all take turns, because the speed of a machine drifts."""
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
         page = draw(size)
-        cleaner = Cleaner(path, "cpu")
+        cleaner = load_cleaner(path, "cpu")
         article = ArticlePages(ArticleNetwork(), torch.device("cpu"))
         tensor = torch.from_numpy(page)[None, :, :, None]
-        cleaner.clean([page])  # what is done but once, at the first page
+        cleaner.clean([page])  # what is done only once, at the first page
         guard, dpi = Guard(), (size.dpi, size.dpi)
         works = (
             lambda: article(tensor), lambda: cleaner.clean([page]), lambda: _measured(page, dpi),
@@ -79,21 +79,21 @@ def seams(path: Path, method: Method, size: Size) -> Measurement:
     """The largest difference that tiles make, in grey levels of 255."""
     # 16 bits a pixel show differences of less than a grey level.
     page = draw(size).astype(np.uint16) * _WHITE_16
-    whole = np.asarray(Cleaner(path, tile=2 * max(page.shape)).clean([page])[0], np.int64)
-    tiled = np.asarray(Cleaner(path, tile=SEAM_TILE).clean([page])[0], np.int64)
+    whole = np.asarray(load_cleaner(path, tile=2 * max(page.shape)).clean([page])[0], np.int64)
+    tiled = np.asarray(load_cleaner(path, tile=SEAM_TILE).clean([page])[0], np.int64)
     about = f"a page of {size.words}, in tiles of {SEAM_TILE} and whole"
     step = float(np.abs(whole - tiled).max()) / _WHITE_16
     return _measurement("seams", method, about, {"seam": step})
 
 
 def _measured(page: Page, dpi: tuple[int, int]) -> None:
-    """What the report's measures cost: the page's before and after."""
+    """Take the report's measures, before and after."""
     for _ in range(2):
         condition(*at_scale(page, dpi))
 
 
 def _guarded(guard: Guard, page: Page, dpi: tuple[int, int]) -> None:
-    """What it costs to see whether a page is text, and whether cleaning lost ink."""
+    """Judge whether a page is text, and whether cleaning lost ink."""
     grey, scale = at_scale(page, dpi)
     unlike_text(page, grey, scale)
     guard.compare(grey, grey)

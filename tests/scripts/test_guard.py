@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.shipped import CLEANER
 from scripts.guard import measure as guard_measure
 from scripts.guard import pages as guard_pages
@@ -61,7 +61,7 @@ def test_thresholds_are_chosen_by_other_pages_than_those_measured_on(
         cv2.imwrite(str(tmp_path / "office-scans" / f"{index}.png"), np.full((64, 64), 200, np.uint8))
     monkeypatch.setattr(guard_pages, "draw", draw)
     monkeypatch.setattr(guard_pages, "_pairs", lambda *_: ([], []))
-    cleaner = Cleaner(CLEANER, "cpu")
+    cleaner = load_cleaner(CLEANER, "cpu")
     names = [
         {page.name for page in guard_pages.unseen_pages(tmp_path, [], cleaner, measured=measured)}
         for measured in (False, True)

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from model.cleaning.cleaner import Cleaner, Pixels, finished
-from model.cleaning.stroke_width import seen
+from model.cleaning.cleaner import Cleaner, PumiceCleaner, load_cleaner
+from model.cleaning.finish import finished
+from model.cleaning.page_view import PageView
+from model.cleaning.tiles import Tiles
 from model.device import DeviceError, fast_dtype, pick_device
 from model.network import autoencoder, forward
 from model.network.autoencoder import Autoencoder, AutoencoderConfig, is_large
 from model.network.forward import PageNetwork
 from model.network.weights import save_weights
+from model.page import Pixels
 from model.shipped import CLEANER
 from tests.model.cleaning.test_stroke_width import written
 
@@ -50,6 +53,11 @@ def blank_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "blank.safetensors"
     save_weights(Autoencoder(TINY), path)
     return path
+
+
+def tiles_of(cleaner: Cleaner) -> Tiles:
+    assert isinstance(cleaner, PumiceCleaner)
+    return cleaner._tiles
 
 
 def some_page(*shape: int, dtype: type = np.uint8, seed: int = 0) -> Pixels:
@@ -92,12 +100,12 @@ def test_the_result_is_what_the_training_saw(
     scan = torch.from_numpy(page.reshape(said.shape))
     exact = PageNetwork(random_network(), torch.device("cpu"), torch.float32)
     assert farthest(exact(scan, large).numpy(), said.numpy()) <= 255 / white
-    cleaner = Cleaner(weights, "cpu")
-    fast = cleaner._network(scan, large)
+    cleaner = load_cleaner(weights, "cpu")
+    fast = tiles_of(cleaner).run(scan, large)
     assert farthest(fast.numpy(), said.numpy()) <= 1
     assert farthest(fast.numpy(), scan.numpy()) > 20, "the random network changes something"
-    wanted = finished(scan, seen(scan, TINY.cell(large)), fast).numpy().reshape(page.shape)
-    assert np.array_equal(cleaner.clean([page], large)[0], wanted)
+    wanted = finished(PageView(scan, TINY.cell(large)), fast).numpy().reshape(page.shape)
+    assert np.array_equal(cleaner.clean_parts([page], large)[0], wanted)
 
 
 NATIVE = fast_dtype(torch.device("cpu")) is torch.bfloat16
@@ -120,7 +128,7 @@ def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, dtype: torch.dty
 @pytest.mark.usefixtures("large")
 def test_a_tiled_page_equals_the_untiled_one(weights: Path, kind: tuple[type, tuple[int, ...]]) -> None:
     page = some_page(500, 700, *kind[1], dtype=kind[0])
-    whole, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
+    whole, tiled = load_cleaner(weights, "cpu"), load_cleaner(weights, "cpu", tile=64)
     assert farthest(whole.clean([page])[0], tiled.clean([page])[0]) <= 1
 
 
@@ -128,13 +136,13 @@ def test_tiles_of_a_large_page_are_seen_as_it_is(weights: Path, monkeypatch: pyt
     page = some_page(300, 700)
     monkeypatch.setattr(autoencoder, "LARGE", 300 * 700)
     assert is_large(300, 700) and not is_large(300, 699)
-    whole, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
+    whole, tiled = load_cleaner(weights, "cpu"), load_cleaner(weights, "cpu", tile=64)
     cleaned = whole.clean([page])[0]
     assert farthest(cleaned, tiled.clean([page])[0]) <= 1
     monkeypatch.setattr(autoencoder, "LARGE", 300 * 700 + 1)
     assert farthest(cleaned, whole.clean([page])[0]) > 1, "as a small page it would be cleaned otherwise"
     for cleaner in (whole, tiled):
-        assert farthest(cleaned, cleaner.clean([page], large=True)[0]) <= 1, "but as a part of one"
+        assert farthest(cleaned, cleaner.clean_parts([page], large=True)[0]) <= 1, "but as a part of one"
 
 
 @pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")
@@ -142,8 +150,8 @@ def test_tiles_of_a_large_page_are_seen_as_it_is(weights: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("large")
 def test_wide_faint_writing_is_seen_in_larger_cells(pen: int) -> None:
     page, ink = written(pen, ink=150), written(pen, ink=0, paper=255) < 128
-    cleaner = Cleaner(CLEANER, "cpu")
-    found, lost = cleaner.clean([page])[0], cleaner.clean([page], large=False)[0]
+    cleaner = load_cleaner(CLEANER, "cpu")
+    found, lost = cleaner.clean([page])[0], cleaner.clean_parts([page], large=False)[0]
     assert np.mean(lost[ink] < 128) < 0.1, "in small cells it is taken for a stain"
     assert np.mean(found[ink] < 128) > 0.75
     assert np.mean(found[cv2.dilate(ink.astype(np.uint8), np.ones((9, 9))) == 0] > 250) > 0.95
@@ -154,15 +162,17 @@ def test_wide_faint_writing_is_seen_in_larger_cells(pen: int) -> None:
 def test_a_picture_beside_wide_writing_stays_as_it_is() -> None:
     page = np.vstack([written(16, ink=140), np.full((200, 480), 190, np.uint8)])
     page[500:660, 60:420] = np.linspace(40, 150, 360).astype(np.uint8)
-    assert np.array_equal(Cleaner(CLEANER, "cpu").clean([page])[0][502:658, 62:418], page[502:658, 62:418])
+    assert np.array_equal(
+        load_cleaner(CLEANER, "cpu").clean([page])[0][502:658, 62:418], page[502:658, 62:418]
+    )
 
 
 @pytest.mark.usefixtures("large")
 def test_pages_with_wide_writing_are_as_they_are_alone(weights: Path) -> None:
     pages = [written(pen)[:, :, None].repeat(3, 2) for pen in (16, 4, 24, 5)]
-    cleaner, tiled = Cleaner(weights, "cpu"), Cleaner(weights, "cpu", tile=64)
+    cleaner, tiled = load_cleaner(weights, "cpu"), load_cleaner(weights, "cpu", tile=64)
     alone = [cleaner.clean([page])[0] for page in pages]
-    cleaner._batches = True  # as on a GPU
+    tiles_of(cleaner)._batches = True  # as on a GPU
     for page, one, other in zip(pages, alone, cleaner.clean(pages), strict=True):
         assert np.array_equal(one, other)
         assert farthest(one, tiled.clean([page])[0]) <= 1
@@ -190,7 +200,7 @@ def test_a_tiled_page_equals_the_untiled_one_with_the_shipped_weights() -> None:
 
 def _compare_tiles(path: Path) -> None:
     page = some_page(900, 1100)
-    whole, tiled = Cleaner(path, "cpu"), Cleaner(path, "cpu", tile=256)
+    whole, tiled = load_cleaner(path, "cpu"), load_cleaner(path, "cpu", tile=256)
     assert farthest(whole.clean([page])[0], tiled.clean([page])[0]) <= 1
 
 
@@ -219,7 +229,7 @@ def test_a_strip_may_be_all_padding() -> None:
 
 def test_other_pages_of_the_batch_make_no_difference(weights: Path) -> None:
     pages = [some_page(75, 60, seed=seed) for seed in range(5)]
-    cleaner = Cleaner(weights, "cpu")
+    cleaner = load_cleaner(weights, "cpu")
     together, reversed_ = cleaner.clean(pages), cleaner.clean(pages[::-1])
     for page, one, two in zip(pages, together, reversed_[::-1], strict=True):
         alone = cleaner.clean([page])[0]
@@ -233,7 +243,7 @@ SIZES = [(1, 1), (1, 2), (2, 1), (7, 3), (1, 900), (900, 1), (32, 32), (33, 31),
 def test_any_size_goes_in_and_comes_out(
     weights: Path, blank_weights: Path, dtype: type, channels: tuple[int, ...]
 ) -> None:
-    busy, idle = Cleaner(weights, "cpu", tile=256), Cleaner(blank_weights, "cpu", tile=256)
+    busy, idle = load_cleaner(weights, "cpu", tile=256), load_cleaner(blank_weights, "cpu", tile=256)
     for size in SIZES:
         page = some_page(*size, *channels, dtype=dtype)
         result = busy.clean([page])[0]
@@ -246,7 +256,7 @@ def test_an_untrained_network_changes_no_bit(blank_weights: Path, dtype: type) -
     white = np.iinfo(dtype).max
     every_grey = np.arange(white + 1, dtype=dtype).reshape(-1, 64)
     paper = np.full((300, 200, 3), white, dtype)
-    cleaner = Cleaner(blank_weights, "cpu")
+    cleaner = load_cleaner(blank_weights, "cpu")
     assert np.array_equal(cleaner.clean([every_grey])[0], every_grey)
     assert np.array_equal(cleaner.clean([paper])[0], paper)
 
@@ -256,50 +266,51 @@ def test_pages_may_be_views_and_read_only(weights: Path) -> None:
     view = page[::-1, ::2]
     view.flags.writeable = False
     before = page.copy()
-    cleaner = Cleaner(weights, "cpu")
+    cleaner = load_cleaner(weights, "cpu")
     assert np.array_equal(cleaner.clean([view])[0], cleaner.clean([view.copy()])[0])
     assert np.array_equal(page, before)
 
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, cleaner: Cleaner, most: int) -> None:
     """Let a forward pass of more than `most` pixels fail as CUDA does."""
-    real = cleaner._network
+    tiles = tiles_of(cleaner)
+    real = tiles._network
 
     def limited(pages: torch.Tensor, large: bool | None = None) -> torch.Tensor:
         if pages[..., 0].numel() > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(pages, large)
 
-    monkeypatch.setattr(cleaner, "_network", limited)
+    monkeypatch.setattr(tiles, "_network", limited)
 
 
 def test_out_of_memory_halves_tiles_for_this_process_only(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = some_page(1500, 900)
-    wanted = Cleaner(weights, "cpu").clean([page])[0]
-    cleaner = Cleaner(weights, "cpu")
+    wanted = load_cleaner(weights, "cpu").clean([page])[0]
+    cleaner = load_cleaner(weights, "cpu")
     short_of_memory(monkeypatch, cleaner, (512 + 2 * TINY.reach(False)) ** 2)
     assert farthest(cleaner.clean([page])[0], wanted) <= 1
-    assert cleaner.tile == 512
+    assert tiles_of(cleaner).tile == 512
     assert cleaner.clean([page])[0].shape == page.shape
-    assert cleaner.tile == 512, "what fits once fits again"
-    assert Cleaner(weights, "cpu").tile == 4096
+    assert tiles_of(cleaner).tile == 512, "what fits once fits again"
+    assert tiles_of(load_cleaner(weights, "cpu")).tile == 4096
 
 
 def test_out_of_memory_halves_batches_before_tiles(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [some_page(100, 90, seed=seed) for seed in range(5)]
-    cleaner = Cleaner(weights, "cpu")
+    cleaner = load_cleaner(weights, "cpu")
     wanted = [cleaner.clean([page])[0] for page in pages]
-    cleaner._batches = True  # as on a GPU
+    tiles_of(cleaner)._batches = True  # as on a GPU
     short_of_memory(monkeypatch, cleaner, 2 * 100 * 90)
     got = cleaner.clean(pages)
     assert all(farthest(a, b) <= 1 for a, b in zip(got, wanted, strict=True))
-    assert cleaner.tile == 4096
+    assert tiles_of(cleaner).tile == 4096
 
 
 def test_too_little_memory_for_the_smallest_tile(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cleaner = Cleaner(weights, "cpu")
+    cleaner = load_cleaner(weights, "cpu")
     short_of_memory(monkeypatch, cleaner, 1000)
     with pytest.raises(DeviceError, match="too little free memory"):
         cleaner.clean([some_page(300, 300)])

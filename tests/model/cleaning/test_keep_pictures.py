@@ -8,13 +8,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.cleaning.cleaner import Cleaner
-from model.cleaning.keep_pictures import keep_insets
+from model.cleaning.cleaner import load_cleaner
+from model.cleaning.keep_pictures import keep_pictures
+from model.cleaning.page_view import PageView
 from model.drawing.photographs import photograph
 from model.page import Page
 from model.shipped import CLEANER
 
-HEIGHT, WIDTH, SIDE = 600, 480, 4
+HEIGHT, WIDTH, CELL = 600, 480, 2
 PICTURE = np.s_[120:360, 80:300]
 
 
@@ -23,8 +24,8 @@ def kept(page: Page, cleaned: Page) -> Page:
         np.ascontiguousarray(each[None, ..., None] if each.ndim == 2 else each[None])
         for each in (page, cleaned)
     ]
-    result = keep_insets(*(torch.from_numpy(each.copy()) for each in batch), SIDE)
-    return result.numpy().reshape(page.shape)
+    scan, result = (torch.from_numpy(each.copy()) for each in batch)
+    return keep_pictures(PageView(scan, CELL), result).numpy().reshape(page.shape)
 
 
 def text() -> Page:
@@ -100,7 +101,7 @@ def test_each_page_of_a_batch_is_looked_at(dtype: type[np.uint8 | np.uint16]) ->
     pages = np.stack([text(), with_tones(picture())])[..., None].astype(dtype) * dtype(factor)
     colour = np.repeat(pages, 3, axis=3)
     cleaned = torch.from_numpy(np.full_like(colour, np.iinfo(dtype).max))
-    result = keep_insets(torch.from_numpy(colour), cleaned, SIDE).numpy()
+    result = keep_pictures(PageView(torch.from_numpy(colour), CELL), cleaned).numpy()
     assert result.dtype == dtype
     assert (result[0] == np.iinfo(dtype).max).all()
     assert np.array_equal(result[1][PICTURE], colour[1][PICTURE])
@@ -164,4 +165,4 @@ def test_the_cleaner_leaves_a_photograph_alone() -> None:
     page = text()
     tones = photograph(np.random.default_rng(13), 240, 220)
     page[PICTURE] = 60 + 120 * tones
-    assert np.array_equal(Cleaner(CLEANER, "cpu").clean([page])[0][PICTURE], page[PICTURE])
+    assert np.array_equal(load_cleaner(CLEANER, "cpu").clean([page])[0][PICTURE], page[PICTURE])

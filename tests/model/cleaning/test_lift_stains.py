@@ -6,10 +6,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.cleaning.lift_stains import MORE, without_residue
+from model.cleaning.lift_stains import MORE, lift_stains
+from model.cleaning.page_view import PageView
 from model.page import Page
 
-HEIGHT, WIDTH, SIDE = 400, 480, 4
+HEIGHT, WIDTH, CELL = 400, 480, 2
 STAIN = np.s_[120:280, 140:340]
 INSIDE = np.s_[140:260, 160:320]
 
@@ -32,7 +33,7 @@ def page(paper: float, stain: float, ink: NDArray[np.bool_], dark: float = 20) -
 
 def finished(scan: Page, cleaned: Page) -> Page:
     scans, results = (torch.from_numpy(one.reshape(1, HEIGHT, WIDTH, -1).copy()) for one in (scan, cleaned))
-    return without_residue(scans, results, SIDE).numpy().reshape(cleaned.shape)
+    return lift_stains(PageView(scans, CELL), results).numpy().reshape(cleaned.shape)
 
 
 def test_what_is_left_of_a_stain_goes() -> None:
@@ -90,5 +91,5 @@ def test_no_pixel_becomes_darker_on_pages_of_any_size(shape: tuple[int, ...], dt
     rng, white = np.random.default_rng(7), np.iinfo(dtype).max
     scans, cleaned = (torch.from_numpy(rng.integers(0, white, shape).astype(dtype)) for _ in range(2))
     before = cleaned.clone()
-    assert bool((without_residue(scans, cleaned, SIDE).int() >= before.int()).all())
-    assert torch.equal(without_residue(scans, scans.clone(), SIDE), scans)
+    assert bool((lift_stains(PageView(scans, CELL), cleaned).int() >= before.int()).all())
+    assert torch.equal(lift_stains(PageView(scans, CELL), scans.clone()), scans)

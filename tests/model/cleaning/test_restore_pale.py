@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.cleaning.restore_pale import restrained
-from model.cleaning.stroke_width import seen
+from model.cleaning.page_view import PageView
+from model.cleaning.restore_pale import restore_pale
 from model.drawing.pages import render_page
 from model.page import Page
 
@@ -27,7 +27,7 @@ def scan(writing: int, blotch: int, paper: int = 180) -> Page:
 
 
 def after_all(pages: torch.Tensor, cleaned: torch.Tensor, cell: int = CELL) -> torch.Tensor:
-    return restrained(seen(pages, cell), cleaned)
+    return restore_pale(PageView(pages, cell), cleaned)
 
 
 def after(page: Page, cleaned: Page) -> Page:

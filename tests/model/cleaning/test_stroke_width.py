@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.cleaning.stroke_width import seen, wide_writing
+from model.cleaning.page_view import PageView
+from model.cleaning.stroke_width import wide_writing
 from model.page import Pixels
 
 SIDE = 480
@@ -28,7 +29,7 @@ def written(stroke: int, ink: int = 90, paper: int = 190, seed: int = 5) -> Pixe
 
 
 def wide(page: Pixels, cell: int = 2) -> bool:
-    answers = wide_writing(seen(torch.from_numpy(page.reshape(1, *page.shape[:2], -1)), cell))
+    answers = wide_writing(PageView(torch.from_numpy(page.reshape(1, *page.shape[:2], -1)), cell))
     assert len(answers) == 1
     return answers[0]
 
@@ -101,15 +102,4 @@ def test_depth_colour_and_company_make_no_difference() -> None:
     for page in pages:
         assert wide(page.astype(np.uint16) * 257) == wide(page)
         assert wide(np.repeat(page[..., None], 3, 2)) == wide(page)
-    assert wide_writing(seen(torch.from_numpy(np.stack(pages)[..., None]), 2)) == [True, False]
-
-
-def test_cells_know_their_darkest_pixel_and_their_paper() -> None:
-    page = np.full((64, 64, 1), 204, np.uint8)
-    page[30, 33] = 51
-    marks = seen(torch.from_numpy(page)[None], 2)
-    assert marks.light.shape == marks.darkest.shape == marks.paper.shape == (1, 1, 32, 32)
-    assert float(marks.light[0, 0, 15, 16]) == pytest.approx(0.65)
-    assert float(marks.darkest[0, 0, 15, 16]) == pytest.approx(0.2)
-    assert float(marks.paper.min()) == pytest.approx(0.8)
-    assert float(marks.depth().amax()) == pytest.approx(0.75) and int((marks.depth() > 0.01).sum()) == 1
+    assert wide_writing(PageView(torch.from_numpy(np.stack(pages)[..., None]), 2)) == [True, False]

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.network.article import ArticleConfig, ArticleNetwork
 from model.network.weights import load_weights, save_weights
 from model.page import Pair
-from model.training.cleaner_learner import TrainConfig
+from model.training.cleaner_learner import CleanerSettings
 from model.training.cleaner_samples import Patches
 from model.training.cleaner_train import train
 
@@ -32,7 +32,7 @@ def test_its_weights_come_back_and_clean_pages(tmp_path: Path) -> None:
     save_weights(network, tmp_path / "article.safetensors")
     assert isinstance(load_weights(tmp_path / "article.safetensors"), ArticleNetwork)
     page = np.random.default_rng(0).integers(0, 256, (31, 45), np.uint8)
-    cleaned = Cleaner(tmp_path / "article.safetensors", "cpu").clean([page])[0]
+    cleaned = load_cleaner(tmp_path / "article.safetensors", "cpu").clean([page])[0]
     x = torch.from_numpy(np.pad(page, ((0, 1), (0, 1)), mode="edge")).float()[None, None] / 255
     with torch.inference_mode():
         wanted = (network(x)[0, 0, :31, :45] * 255).round().to(torch.uint8).numpy()
@@ -63,5 +63,5 @@ def test_the_same_training_teaches_it(tmp_path: Path) -> None:
         .repeat(5, 1)
     )
     data = Patches([Pair("one", (clean * 0.5 + 20).astype(np.uint8), clean)], [], seed=4)
-    weights = train(data, TrainConfig(steps=3, network=TINY), tmp_path)
+    weights = train(data, CleanerSettings(steps=3, network=TINY), tmp_path)
     assert isinstance(load_weights(weights), ArticleNetwork)
