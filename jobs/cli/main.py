@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -33,18 +32,15 @@ app = typer.Typer(
 
 
 @app.command()
-@takes_options
+@takes_options()
 def clean(
     src: Place,
     dst: Place,
     options: CleanOptions,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else Ray runs here.")] = None,
     join: Join = False,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
-    if address is not None:
-        options = replace(options, address=address)
     if plan:
         print_plan(out, api.plan(src, dst, options))
         return

@@ -16,7 +16,7 @@ SHOWN = 20
 Cluster = Annotated[str, typer.Option(help="The dashboard of Ray's head: http://HEAD:8265.")]
 
 
-@takes_options
+@takes_options("address")
 def submit_command(
     src: Place,
     dst: Place,

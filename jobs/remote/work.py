@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobs.config import CleanOptions
@@ -85,12 +85,9 @@ class Work:
 def _words(options: CleanOptions) -> list[str]:
     """Options that are not the defaults, as words; the cluster and the weights are named by other means."""
     words = ["--model", MODEL_NAME] if options.model != CLEANER else []
-    for field in fields(CleanOptions):
-        value = getattr(options, field.name)
-        if field.name in ("model", "address") or value == field.default:
-            continue
-        name = f"--{field.name.replace('_', '-')}"
-        words += [name] if value is True else [name, str(value)]
+    for name, value in options.model_dump(exclude={"model", "address"}, exclude_defaults=True).items():
+        flag = f"--{name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, str(value)]
     return words
 
 

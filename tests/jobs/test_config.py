@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ def test_without_anything_the_defaults_hold() -> None:
 def test_a_file_sets_options_and_the_command_line_has_the_last_word(tmp_path: Path) -> None:
     path = toml(tmp_path, 'device = "cpu"\nmax-attempts = 5\ngpus_per_actor = 1\nmodel = "é/w.safetensors"')
     options = load_options(path, {"max_attempts": 7, "address": "auto"})
-    expected = CleanOptions(model=tmp_path / "é" / "w.safetensors", device="cpu", address="auto")
-    assert options == replace(expected, max_attempts=7)
+    expected = CleanOptions(
+        model=tmp_path / "é" / "w.safetensors", device="cpu", address="auto", max_attempts=7
+    )
+    assert options == expected
 
 
 def test_a_model_by_its_whole_path_stays_where_it_is(tmp_path: Path) -> None:
@@ -32,20 +35,21 @@ def test_a_model_by_its_whole_path_stays_where_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("max-attemps = 3", "'max_attemps', which is unknown: use one of address"),
-        ('device = "tpu"', "'tpu' is unknown: use auto, cpu or cuda"),
-        ("device = 3", "device to 3: give a text"),
-        ("max_attempts = 0", "max-attempts is 0: use 1 or more"),
-        ("max_attempts = true", "max_attempts to True: give a whole number"),
-        ("max_attempts = 1.5", "give a whole number"),
-        ("also-cpu = 1", "also_cpu to 1: give true or false"),
-        ('also-cpu = "true"', "give true or false"),
+        ("max-attemps = 3", "the option max-attemps is unknown: use one of address"),
+        ('device = "tpu"', "device is 'tpu': it should be 'auto', 'cpu' or 'cuda'"),
+        ("device = 3", "device is 3: it should be 'auto', 'cpu' or 'cuda'"),
+        ("max_attempts = 0", "max-attempts is 0: it should be greater than or equal to 1"),
+        ("max_attempts = true", "max-attempts is True: it should be a whole number"),
+        ("max_attempts = 1.5", "max-attempts is 1.5: it should be a whole number"),
+        ("also-cpu = 1", "also-cpu is 1: it should be true or false"),
+        ('also-cpu = "true"', "it should be true or false"),
         ('also-cpu = true\ndevice = "cpu"', "leave one of them out"),
-        ("gpus-per-actor = 0", "use a share above 0 and up to 1"),
-        ("gpus-per-actor = nan", "use a share above 0 and up to 1"),
-        ("gpus-per-actor = 1.01", "use a share above 0 and up to 1"),
-        ("model = 3", "give the path of a file"),
-        ("[device]", "give a text"),
+        ("gpus-per-actor = 0", "it should be greater than 0"),
+        ("gpus-per-actor = nan", "it should be less than or equal to 1"),
+        ("gpus-per-actor = 1.01", "it should be less than or equal to 1"),
+        ("model = 3", "model is 3: it should be the path of a file"),
+        ("[device]", "it should be 'auto', 'cpu' or 'cuda'"),
+        ("address = 7", "address is 7: it should be a text"),
         ("device = ", "is no TOML"),
     ],
 )
@@ -77,6 +81,38 @@ def test_cores_beside_gpus_are_another_recipe_and_nothing_else_is(tmp_path: Path
     alike = {CleanOptions(device=device).recipe("w").fingerprint for device in ("auto", "cpu", "cuda")}
     assert alike == {Recipe("w").fingerprint} != {options.recipe("w").fingerprint}
     assert Recipe("a", tile=4096, output_version=2).fingerprint == "df5fbb78ff5efb61", "as it always was"
+
+
+@pytest.mark.parametrize(
+    ("given", "fingerprint"),
+    [
+        ({}, "ae379eae126fc937"),
+        ({"also_cpu": True}, "a1fe68e980c2d01c"),
+        ({"on_suspicion": "blend"}, "338aae8e402ee4d5"),
+        ({"on_suspicion": "keep-original", "also_cpu": True}, "4019a38e2fe2c42a"),
+        (
+            {"device": "cpu", "recipe_changed": "redo", "gpus_per_actor": 0.5, "max_attempts": 9},
+            "ae379eae126fc937",
+        ),
+    ],
+)
+def test_a_fingerprint_is_what_commits_made_before_hold(given: dict[str, Any], fingerprint: str) -> None:
+    recipe = CleanOptions(**given).recipe("ab" * 32)
+    assert replace(recipe, tile=4096, output_version=10).fingerprint == fingerprint
+
+
+def test_options_travel_to_workers_and_records_whole() -> None:
+    options = CleanOptions(device="cuda", also_cpu=True, shard_timeout=20, address="auto")
+    assert pickle.loads(pickle.dumps(options)) == options
+    assert options.model_dump(exclude={"model"}) == {
+        "device": "cuda", "address": "auto", "gpus_per_actor": 1.0, "also_cpu": True, "max_attempts": 3,
+        "shard_timeout": 20.0, "max_failed_pages": 0.5, "recipe_changed": "keep", "on_suspicion": "flag",
+    }  # fmt: skip
+
+
+def test_wrong_options_are_refused_in_python_too() -> None:
+    with pytest.raises(InputError, match="device is 'tpu'"):
+        CleanOptions(device="tpu")  # type: ignore[arg-type]
 
 
 def test_a_fingerprint_changes_with_all_that_changes_bytes() -> None:
