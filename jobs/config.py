@@ -68,29 +68,35 @@ class CleanOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: Path = Field(CLEANER, description="The weights to clean with; Pumice's own if not given.")
-    device: Device = Field("auto", description="auto, cpu or cuda; auto takes GPUs where there are any.")
-    address: str | None = Field(
-        None, description="A Ray cluster to join; if not given, Ray starts on this machine."
+    model: Path = Field(default=CLEANER, description="The weights to clean with; Pumice's own if not given.")
+    device: Device = Field(
+        default="auto", description="auto, cpu or cuda; auto takes GPUs where there are any."
     )
-    gpus_per_actor: float = Field(1.0, gt=0, le=1, description="One cleaner's share of a GPU, up to 1.")
+    address: str | None = Field(
+        default=None, description="A Ray cluster to join; if not given, Ray starts on this machine."
+    )
+    gpus_per_actor: float = Field(
+        default=1.0, gt=0, le=1, description="One cleaner's share of a GPU, up to 1."
+    )
     also_cpu: bool = Field(
-        False,
+        default=False,
         description="Clean on free CPU cores beside the GPUs, too; results of both may differ by a few grey "
         "levels.",
     )
-    max_attempts: int = Field(3, ge=1, description="Attempts at a shard before it is quarantined.")
-    shard_timeout: float = Field(900.0, gt=0, description="Seconds without progress that end an attempt.")
+    max_attempts: int = Field(default=3, ge=1, description="Attempts at a shard before it is quarantined.")
+    shard_timeout: float = Field(
+        default=900.0, gt=0, description="Seconds without progress that end an attempt."
+    )
     max_failed_pages: float = Field(
-        0.5, ge=0, le=1,
+        default=0.5, ge=0, le=1,
         description="Share of a shard's pages, 0 to 1; if more of them fail, and not just a few, the attempt "
         "fails, because the storage or the weights may be the cause.",
     )  # fmt: skip
     recipe_changed: RecipeChanged = Field(
-        "keep", description="Results of another recipe, as of older weights: keep or redo them."
+        default="keep", description="Results of another recipe, as of older weights: keep or redo them."
     )
     on_suspicion: OnSuspicion = Field(
-        "flag",
+        default="flag",
         description="Pages that may have lost or gained ink: flag them, keep-original, or blend lost strokes "
         "back in.",
     )
@@ -101,7 +107,8 @@ class CleanOptions(BaseModel):
         try:
             options = check(values)
         except ValidationError as error:
-            raise InputError(f"{info.context or 'The call'}: {_sentence(error)}") from error
+            where = f"In {info.context}, " if info.context else ""
+            raise InputError(where + _sentence(error)) from error
         if options.also_cpu and options.device == "cpu":
             raise InputError("also-cpu adds CPU cores to GPUs, and device is cpu: leave one of them out.")
         return options
@@ -170,7 +177,7 @@ def load_options(path: Path | None, given: dict[str, Any]) -> CleanOptions:
     if path is not None:
         values = _read_toml(path)
         CleanOptions.model_validate(values, context=path)  # what is wrong with the file bears the file's name
-    return CleanOptions.model_validate({**values, **given}, context="The command line")
+    return CleanOptions.model_validate({**values, **given})
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
