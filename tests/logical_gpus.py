@@ -15,8 +15,9 @@ import ray
 
 from jobs.cli import main as cli
 from jobs.driver import feed, fleet
+from jobs.driver.job import WorkerSpec
 from jobs.driver.outcome import Outcome
-from jobs.driver.worker import Worker, WorkerSpec
+from jobs.driver.worker import Worker
 from jobs.ledger.plan import Task
 
 WAIT_S = 600.0

@@ -1,1 +1,1 @@
-"""The driver of a run: it plans, hands shards to cleaners on Ray, and watches them."""
+"""The driver of a run: it plans, hands shards to workers on Ray, and watches them."""

@@ -1,7 +1,7 @@
-"""Ray: start it or join it, and work off a queue on it.
+"""Starts or joins Ray, and works off a queue on it.
 
-Actors restart for ever and no call is retried by Ray: the ledger counts
-attempts. The driver holds keys and counters, nothing that a kill would lose.
+Ray restarts actors for ever and retries no call: the ledger counts attempts. The driver holds only keys and
+counters, so nothing is lost if it is killed.
 """
 
 import logging
@@ -15,8 +15,8 @@ from jobs.config import CleanOptions
 from jobs.driver.dispatch import Dispatch
 from jobs.driver.feed import Feed, Watch
 from jobs.driver.fleet import Fleet
+from jobs.driver.job import WorkerSpec
 from jobs.driver.stop import stop_on_signals
-from jobs.driver.worker import WorkerSpec
 from jobs.errors import InputError, RayError
 from jobs.shard.meter import Progress
 
@@ -25,13 +25,13 @@ OBJECT_STORE_BYTES = 100 * 2**20
 
 
 class Cluster:
-    """A Ray that was joined or started here; a context manager."""
+    """A Ray cluster that this run joined or started; a context manager."""
 
     def __init__(self, options: CleanOptions) -> None:
         """Connect.
 
         Raises:
-            InputError: the cluster can't be reached, or has no GPU although one was asked for.
+            InputError: the cluster can't be reached, or has no GPU although `--device cuda` asks for one.
         """
         self._options = options
         self._mine = not ray.is_initialized()
@@ -54,7 +54,7 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Leave the cluster, or end the Ray that was started here."""
+        """Leave the cluster, or end it if it was started here."""
         if self._mine:
             ray.shutdown()
 
@@ -63,13 +63,13 @@ class Cluster:
 
         Args:
             dispatch: the queue; it is told how attempts end.
-            spec: what workers are told; device and threads are filled in here.
-            shards: how many the source has, done ones too.
-            watch: told of the progress, about twice a second; what it raises ends the work.
+            spec: what workers are told; `device` and `threads` are replaced for each.
+            shards: the number of shards of the source, done ones included.
+            watch: called with the progress about twice a second; an error that it raises ends the work.
 
         Raises:
-            Interrupted: by SIGINT or SIGTERM; what was in work got GRACE_S seconds to end.
-            PumiceError: no cleaner could be started; whatever `dispatch` raises.
+            Interrupted: by SIGINT or SIGTERM; attempts in work got GRACE_S seconds to end.
+            PumiceError: no worker could be started; and whatever `dispatch` raises.
         """
         with stop_on_signals() as stop:
             fleet = Fleet(self._options, spec, shards)
@@ -81,13 +81,13 @@ class Cluster:
 
             try:
                 fleet.tend(dispatch.waiting)
-                Feed(fleet.cleaners, dispatch, tend, stop, self._options.shard_timeout).run()
+                Feed(fleet.workers, dispatch, tend, stop, self._options.shard_timeout).run()
             finally:
                 fleet.close()
 
 
 def _connect(address: str | None) -> None:
-    # Nothing of the user's goes anywhere that they did not name.
+    # Pumice sends nothing to places that the user did not name.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
         _start_here()
@@ -105,7 +105,7 @@ def _start_here() -> None:
             "local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False, logging_level=logging.ERROR,
         )  # fmt: skip
-    except Exception as error:  # where its processes don't come up in time, Ray raises no narrower one
+    except Exception as error:  # if its processes don't start in time, Ray raises no narrower one
         ray.shutdown()
         reason = str(error).strip().partition(". ")[0].rstrip(".")
         raise RayError(

@@ -1,6 +1,6 @@
-"""Keeping the journal short while a run goes on, beside its loop, which must not stand still for the store.
+"""Keeps the journal short during a run, on a thread of its own: the run's loop must not wait for the store.
 
-Nothing depends on when it is done, or whether: a snapshot is a cache, and any number of writers may try.
+Nothing depends on when a compaction happens, or whether: a snapshot is a cache, and many writers may try.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,27 +10,27 @@ from jobs.ledger.commit_log import COMPACT_AT
 from jobs.ledger.ledger import Ledger
 
 SHARE = 64
-"""A snapshot is written anew when a 64th of it is new: after every 512 commits, a run over a million shards
-would write it two thousand times. Reading so much of a journal takes no longer than listing the source."""
+"""A snapshot is written when a 64th of the heads is new: otherwise a run over a million shards would write it
+two thousand times. To read a journal of that length takes no longer than to list the source."""
 MOST = 4096
-"""So many commits are enough: a run that is told to stop waits for the compaction that it has begun."""
+"""This many commits are always enough: a run that stops waits for a compaction that it has begun."""
 
 
 class Compactor:
-    """Compacts a ledger now and then, on a thread; as a context manager it ends when that has."""
+    """Compacts a ledger now and then; a context manager, which waits at its end for the last compaction."""
 
     def __init__(self, ledger: Ledger, heads: int) -> None:
-        """Begin with a ledger of so many heads."""
+        """Begin with a ledger of this many heads."""
         self._ledger, self._heads = ledger, heads
         self._seen = 0
         self._thread = ThreadPoolExecutor(1, "pumice-compactor")
         self._last: Future[None] | None = None
 
     def look(self, commits: int) -> None:
-        """Compact if the run has made enough commits since it last did.
+        """Begin a compaction if the run has made enough commits since the last one.
 
         Args:
-            commits: how many the run has made so far.
+            commits: the number of commits that the run has made so far.
 
         Raises:
             StoreError: the last compaction failed.
@@ -50,5 +50,5 @@ class Compactor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What it may raise is of no matter any more: the run compacts once more at its end.
+        # An error of the last compaction no longer matters: the run compacts once more at its end.
         self._thread.shutdown()

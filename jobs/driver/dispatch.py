@@ -1,13 +1,13 @@
-"""What the driver decides: which shard is tried next, what an attempt's end means, when to give up.
+"""What the driver decides: which shard is tried next, what the end of an attempt means, when to give up.
 
-Knows the ledger and no Ray: workers hand in `Outcome`s, or are reported as crashed.
+It knows the ledger and not Ray: the loop hands in the outcomes of workers, and reports workers that died.
 
-An attempt counts against its shard when its end was seen: a worker that died, an error. One that ended
-without a trace, because the driver died as well, mostly means that somebody killed the job, and weighs only
-a tenth; a shard that takes the whole machine down is still given up in the end.
+An attempt counts against its shard if a driver saw how it ended: by an error, or by the death of its worker.
+An attempt without a trace means that the driver died as well. Mostly a person stopped the job, so it weighs a
+tenth; but a shard that brings whole machines down is given up in the end.
 
-Where a worker dies with several shards in work, nobody can tell which one killed it. Each is then tried
-alone, and is given up only after it died alone: its neighbours must not be quarantined with it.
+If a worker dies with several shards in work, nobody can tell which of them killed it. Each is then tried
+alone, and given up only after a worker died with it alone, so that it does not take its neighbours with it.
 """
 
 from collections import deque
@@ -15,39 +15,38 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from jobs.driver.counts import Counts
 from jobs.driver.outcome import CRASHED_BESIDE, CRASHES, RELEASED, STORE_ERROR, Fatal, Outcome
 from jobs.driver.tally import Tally
 from jobs.errors import StoreError
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Shard, Task
-from jobs.ledger.records import Claim, ClaimState, Quarantined, shard_id
+from jobs.ledger.records import ClaimState, Quarantined, shard_id
 
 UNSEEN_WEIGHT = 10
-"""So many attempts without a trace weigh as much as one whose end was seen."""
+"""This many attempts without a trace weigh as much as one whose end was seen."""
 
 STORE_ERRORS_IN_A_ROW = 5
-"""So many attempts that end in a storage error, with no success between, end the run."""
+"""This many attempts in a row that end with a storage error end the run."""
 
 
 Busy: TypeAlias = Callable[[], Container[tuple[str, str]]]
-"""Says what other living runs are at, by shard id and work."""
+"""Returns what other living runs work on, by shard id and work."""
 
 
 @dataclass
-class _Seen:
-    """The ends that a shard's attempts were seen to have: its own, and those that may be a neighbour's."""
+class _Blame:
+    """The failures of a shard: its own, and those that a neighbour on the same worker may have caused."""
 
-    most: int
+    max_shared: int
     own: int = 0
     shared: int = 0
 
     @staticmethod
-    def of(codes: Iterable[str], max_attempts: int) -> "_Seen":
-        seen = _Seen(max_attempts - 1)
+    def of(codes: Iterable[str], max_attempts: int) -> "_Blame":
+        blame = _Blame(max_attempts - 1)
         for code in codes:
-            seen.add(code)
-        return seen
+            blame.add(code)
+        return blame
 
     def add(self, code: str) -> None:
         if code == CRASHED_BESIDE:
@@ -57,24 +56,23 @@ class _Seen:
 
     @property
     def count(self) -> int:
-        """As many as the shard is blamed for; what is not surely its own never suffices to give it up."""
-        return self.own + min(self.shared, self.most)
+        """The failures that count against the shard; shared ones alone never suffice to give it up."""
+        return self.own + min(self.shared, self.max_shared)
 
 
 class Dispatch:
     """The queue of a run."""
 
     def __init__(self, ledger: Ledger, run_id: str, max_attempts: int, busy: Busy = dict) -> None:
-        """Begin with nothing; `busy` says what other living runs are at, by shard id and work."""
+        """Begin with an empty queue; `busy` tells which shards other living runs work on."""
         self.tally = Tally()
-        self.counts = Counts()
         self._ledger = ledger
         self._run_id = run_id
         self._max_attempts = max_attempts
         self._busy = busy
         self._queue: deque[Task] = deque()
         self._elsewhere: list[Task] = []
-        self._seen: dict[str, _Seen] = {}
+        self._blames: dict[str, _Blame] = {}
         self._store_errors = 0
 
     def plan(
@@ -84,13 +82,13 @@ class Dispatch:
         claims: Mapping[tuple[str, str], tuple[ClaimState, ...]],
         quarantined: Mapping[tuple[str, str], Quarantined],
     ) -> None:
-        """Queue shards with their work keys, large ones first: a long one begun last keeps all waiting.
+        """Queue shards, large ones first: a long one that begins last would keep all others waiting.
 
         Args:
-            works: the shards.
+            works: the shards with their work keys.
             numbers: the number of a shard's latest commit, where there is one.
-            claims: what the ledger knows of earlier attempts.
-            quarantined: what it knows of shards that were given up.
+            claims: earlier attempts that made no commit, by shard id and work.
+            quarantined: quarantine records, by shard id and work.
 
         Raises:
             StoreError: a quarantine can't be recorded.
@@ -111,30 +109,32 @@ class Dispatch:
         self._queue.extend(sorted(tasks, key=lambda task: (-task.shard.size, task.shard.key)))
 
     def _judged(self, task: Task, states: Sequence[ClaimState]) -> list[Task]:
-        """The task, if its shard's earlier attempts leave it one more; else the shard is given up."""
-        blamed = [s.failed for s in states if s.failed and s.failed[0] not in (STORE_ERROR, RELEASED)]
-        seen = _Seen.of([code for code, _ in blamed], self._max_attempts)
-        if blamed:  # most shards never are
-            self._seen[task.shard.key] = seen
-        unseen = sum(state.failed is None for state in states)
-        if seen.count + unseen // UNSEEN_WEIGHT < self._max_attempts:
-            return [replace(task, alone=any(code in CRASHES for code, _ in blamed))]
-        unknown = ("driver_died", "Whole runs died while this shard was in work.")
-        self._give_up(replace(task, attempt=task.attempt - 1), *(blamed[-1] if blamed else unknown))
+        """The task, if the earlier attempts at its shard allow one more; otherwise the shard is given up."""
+        failures = [s.failure for s in states if s.failure and s.failure.code not in (STORE_ERROR, RELEASED)]
+        blame = _Blame.of([one.code for one in failures], self._max_attempts)
+        if failures:  # most shards have none
+            self._blames[task.shard.key] = blame
+        unseen = sum(state.failure is None for state in states)
+        if blame.count + unseen // UNSEEN_WEIGHT < self._max_attempts:
+            return [replace(task, alone=any(one.code in CRASHES for one in failures))]
+        code, message = "driver_died", "Whole runs died while this shard was in work."
+        if failures:
+            code, message = failures[-1].code, failures[-1].message
+        self._give_up(replace(task, attempt=task.attempt - 1), code, message)
         return []
 
     @property
     def waiting(self) -> int:
-        """How many attempts wait in the queue."""
+        """The number of attempts in the queue."""
         return len(self._queue)
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
-        """The shards that other runs are at."""
+        """The shards that other runs work on."""
         return tuple(task.shard.key for task in self._elsewhere)
 
     def revisit(self) -> None:
-        """See what became of shards that other attempts had; those that nobody is at any more are queued.
+        """Look again at the shards that other runs worked on, and queue those that no run works on any more.
 
         Raises:
             StoreError: the ledger can't be read or written.
@@ -155,17 +155,17 @@ class Dispatch:
             self.plan(works, numbers, self._ledger.claims(), self._ledger.quarantined())
 
     def next_task(self) -> Task | None:
-        """The next attempt to make, or None for now."""
+        """Take the next attempt from the queue; None if it is empty for now."""
         return self._queue.popleft() if self._queue else None
 
     def finished(self, task: Task, outcome: Outcome) -> None:
-        """Take note of how an attempt ended.
+        """Act on the outcome of an attempt.
 
         Raises:
-            Fatal: no shard can be done.
-            StoreError: the ledger, or one place again and again.
+            Fatal: no shard can be cleaned.
+            StoreError: the ledger broke, or a place broke again and again.
         """
-        self.counts.ended(outcome)
+        self.tally.ended(outcome)
         if outcome.kind == "fatal":
             raise Fatal(outcome.message, outcome.exit_code)
         self._store_errors = self._store_errors + 1 if outcome.kind == "store" else 0
@@ -181,11 +181,11 @@ class Dispatch:
             self._failed(task, outcome.code, outcome.message)
 
     def crashed(self, task: Task, code: str, message: str) -> None:
-        """The worker died, or can't be reached: the ledger knows what became of the attempt.
+        """Act on an attempt whose worker died or can't be reached; the ledger knows whether it committed.
 
         Args:
             task: the attempt.
-            code: one of CRASHES, or RELEASED where its machine was taken away: that counts for nothing.
+            code: one of CRASHES, or RELEASED if its machine was taken away, which does not count against it.
             message: one sentence.
 
         Raises:
@@ -193,7 +193,7 @@ class Dispatch:
         """
         latest = self._ledger.latest(task.shard.key)
         commit = latest if latest is not None and latest.work == task.work else None
-        self.counts.crashed(commit, code)
+        self.tally.crashed(commit, code)
         if commit:
             self._ledger.publish(commit)
             self.tally.add(commit)
@@ -201,16 +201,19 @@ class Dispatch:
             self._failed(task, code, message)
 
     def released(self, task: Task) -> None:
-        """The run stops before the attempt ended: it shall count for nothing. Raises StoreError."""
-        self.counts.ends["released"] += 1
-        self._ledger.fail(self._claim(task), RELEASED, "The run was told to stop.")
+        """Record an attempt that the run does not wait for, because it stops; raises StoreError.
+
+        It does not count against its shard.
+        """
+        self.tally.ends["released"] += 1
+        self._ledger.fail(task.claim, RELEASED, "The run was told to stop.")
 
     def _failed(self, task: Task, code: str, message: str) -> None:
-        self._ledger.fail(self._claim(task), code, message)
-        seen = self._seen.setdefault(task.shard.key, _Seen.of((), self._max_attempts))
-        seen.add(code)
-        if seen.count < self._max_attempts:
-            self.counts.retried(task, code, message)
+        self._ledger.fail(task.claim, code, message)
+        blame = self._blames.setdefault(task.shard.key, _Blame.of((), self._max_attempts))
+        blame.add(code)
+        if blame.count < self._max_attempts:
+            self.tally.retried(task, code, message)
             alone = task.alone or code in CRASHES
             self._queue.append(replace(task, attempt=task.attempt + 1, alone=alone))
         elif code == STORE_ERROR:
@@ -220,9 +223,5 @@ class Dispatch:
             self._give_up(task, code, message)
 
     def _give_up(self, task: Task, code: str, message: str) -> None:
-        self._ledger.quarantine(self._claim(task), code, message)
-        self.tally.quarantined.append((task.shard.key, message))
-        self.counts.quarantined(task, code, message)
-
-    def _claim(self, task: Task) -> Claim:
-        return Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)
+        self._ledger.quarantine(task.claim, code, message)
+        self.tally.gave_up(task, code, message)

@@ -1,9 +1,9 @@
-"""The `ray.wait` loop: two shards in flight per cleaner, and what to do when one of them dies or hangs.
+"""The `ray.wait` loop: it keeps two shards in flight on each worker, and acts when a worker dies or hangs.
 
-Ray retries nothing: a dead actor's attempts are handed to `Dispatch`, and it gets no new ones before it
-answers again. An actor with an attempt that makes no progress is killed, which ends the attempt; one that is
-to leave gets no new ones, and goes when those that it has end. The driver holds keys and counters, nothing
-that a kill would lose.
+Ray retries nothing. `Dispatch` gets the attempts of a dead worker, and the worker gets no new ones until it
+answers again. A worker with an attempt that makes no progress is killed, which ends the attempt. A worker
+that has to leave gets no new attempts, and is ended when it has none. The driver holds only keys and
+counters, so nothing is lost if it is killed.
 """
 
 import time
@@ -25,19 +25,23 @@ from jobs.shard.meter import Progress
 SHARDS_IN_FLIGHT = 2
 POLL_S = 0.5
 START_S = 300.0
-"""How long a cluster may take until the first cleaner answers."""
+"""A cluster may take this long until the first worker answers."""
 
 Watch = Callable[[Progress], None]
 Gone: TypeAlias = RayActorError | ActorUnschedulableError
-"""An actor doesn't answer: its process died, or with it the machine that it was bound to."""
+"""A worker that does not answer: its process died, or the machine that it is bound to."""
 
 
-class Cleaner:
-    """An actor as the driver sees it: whether it answers, and what it has done.
+class RemoteWorker:
+    """A worker (a Ray actor) as the driver sees it.
 
-    `node` is the machine that it is bound to, if any. One that is `leaving` shall get no new shards; where
-    its machine is being taken away, it is `drained`; it is `lost` where Ray doesn't know the machine, any
-    more or not everywhere yet.
+    Attributes:
+        node: the machine that it is bound to, if any.
+        up: whether it answers.
+        leaving: it gets no new shards.
+        drained: its machine is being taken away.
+        lost: Ray does not know its machine, any more or not everywhere yet.
+        flights: its attempts in work.
     """
 
     def __init__(self, handle: Any, node: str | None = None) -> None:
@@ -45,13 +49,13 @@ class Cleaner:
         self.handle = handle
         self.node = node
         self.up = self.leaving = self.drained = self.lost = False
-        self.flights: list[_Flight] = []
+        self.flights: list[Flight] = []
         self.question = handle.look.remote()
         self._before = Progress()
         self._latest = Progress()
 
     def answered(self) -> Sight:
-        """Take the answer to `question`; raises what is Gone."""
+        """Take the answer to `question`; raises the errors of Gone."""
         sight: Sight = ray.get(self.question)
         now = sight.total
         if now.pages < self._latest.pages or now.bytes_read < self._latest.bytes_read:
@@ -66,15 +70,24 @@ class Cleaner:
 
     @property
     def total(self) -> Progress:
-        """What it has done in all its lives."""
+        """Its progress since its first start, over all restarts."""
         return self._before + self._latest
 
 
 @dataclass
-class _Flight:
-    """An attempt in work: on which cleaner, what was seen of it and when that last changed."""
+class Flight:
+    """An attempt in work.
 
-    cleaner: Cleaner
+    Attributes:
+        worker: where it is in work.
+        task: the attempt.
+        seen: its progress when the worker was last asked.
+        since: when that last changed, by the monotonic clock.
+        stalled: it was ended because it made no progress.
+        beside: its worker died with other attempts in work.
+    """
+
+    worker: RemoteWorker
     task: Task
     seen: Progress | None = None
     since: float = field(default_factory=time.monotonic)
@@ -82,25 +95,25 @@ class _Flight:
     beside: bool = False
 
     def look(self, sight: Sight) -> None:
-        """Note whether it goes on."""
+        """Note whether it made progress."""
         now = sight.attempts.get((self.task.shard.key, self.task.attempt))
         if now != self.seen:
             self.seen, self.since = now, time.monotonic()
 
 
 class Feed:
-    """Feeds cleaners until the queue is empty and nothing is in flight."""
+    """Hands attempts to workers until the queue is empty and nothing is in flight."""
 
     def __init__(
-        self, cleaners: list[Cleaner], dispatch: Dispatch, watch: Watch, stop: Stop, timeout_s: float
+        self, workers: list[RemoteWorker], dispatch: Dispatch, watch: Watch, stop: Stop, timeout_s: float
     ) -> None:
-        """End attempts that show no progress for `timeout_s` seconds."""
-        self._cleaners = cleaners
+        """Attempts that make no progress for `timeout_s` seconds are ended."""
+        self._workers = workers
         self._dispatch = dispatch
         self._watch = watch
         self._stop = stop
         self._timeout_s = timeout_s
-        self._pending: dict[Any, _Flight] = {}
+        self._pending: dict[Any, Flight] = {}
         self._left: list[Progress] = []
         self._waiting: Task | None = None
 
@@ -108,16 +121,16 @@ class Feed:
         """Work off the queue.
 
         Raises:
-            Interrupted: it was told to stop; what was in work has ended or is released.
-            PumiceError: no cleaner answers; whatever the dispatch or the watcher raises.
+            Interrupted: it was told to stop; attempts in work have ended or are released.
+            PumiceError: no worker answers; and whatever the dispatch or the watcher raises.
         """
         deadline, due = time.monotonic() + START_S, 0.0
         while self._fill() and not self._stop.due:
-            if any(cleaner.up for cleaner in self._cleaners):
+            if any(worker.up for worker in self._workers):
                 deadline = time.monotonic() + START_S
             elif time.monotonic() > deadline:
                 raise PumiceError(
-                    f"No cleaner could be placed within {START_S:g} s: the cluster has no room, or no GPU is "
+                    f"No worker could be placed within {START_S:g} s: the cluster has no room, or no GPU is "
                     "free; see `ray status`, make room, then run the same command again."
                 )
             self._wait()
@@ -130,53 +143,53 @@ class Feed:
             raise Interrupted("The run was told to stop.")
 
     def _look(self) -> None:
-        """Ask how the cleaners are; twice a second, because that costs as much as there are cleaners."""
+        """Ask all workers for their progress; twice a second, because the cost grows with their number."""
         self._listen()
         self._end_stalled()
         self._dismiss()
         self._watch(self._total())
 
     def _fill(self) -> bool:
-        """Hand out attempts, one a cleaner in turn; False when all is done, or all there will be."""
+        """Hand out attempts to the workers in turn; False when nothing is in work and nothing will be."""
         if self._stop.asked:
             return bool(self._pending)
         for _ in range(SHARDS_IN_FLIGHT):
-            for cleaner in self._cleaners:
-                if cleaner.up and not cleaner.leaving and self._has_room(cleaner):
-                    self._submit(cleaner)
+            for worker in self._workers:
+                if worker.up and not worker.leaving and self._has_room(worker):
+                    self._submit(worker)
         return bool(self._pending) or self._next() is not None
 
-    def _has_room(self, cleaner: Cleaner) -> bool:
-        """Whether the next attempt, if there is one, may begin there."""
+    def _has_room(self, worker: RemoteWorker) -> bool:
+        """Whether there is a next attempt that may begin on this worker."""
         task = self._next()
-        if task is None or any(flight.task.alone for flight in cleaner.flights):
+        if task is None or any(flight.task.alone for flight in worker.flights):
             return False
-        return len(cleaner.flights) < (1 if task.alone else SHARDS_IN_FLIGHT)
+        return len(worker.flights) < (1 if task.alone else SHARDS_IN_FLIGHT)
 
     def _next(self) -> Task | None:
-        """The attempt that is to be handed out next, without taking it."""
+        """The next attempt, without taking it."""
         self._waiting = self._waiting or self._dispatch.next_task()
         return self._waiting
 
-    def _submit(self, cleaner: Cleaner) -> None:
+    def _submit(self, worker: RemoteWorker) -> None:
         assert self._waiting is not None
-        flight = _Flight(cleaner, self._waiting)
-        self._pending[cleaner.handle.clean.remote(self._waiting)] = flight
-        cleaner.flights.append(flight)
+        flight = Flight(worker, self._waiting)
+        self._pending[worker.handle.clean.remote(self._waiting)] = flight
+        worker.flights.append(flight)
         self._waiting = None
 
     def _wait(self) -> None:
-        """Wait for ends of attempts, for half a second at most."""
+        """Wait until attempts end, for half a second at most."""
         if not self._pending:
             time.sleep(POLL_S / 5)
             return
         refs = list(self._pending)
         ended, _ = ray.wait(refs, num_returns=1, timeout=POLL_S)
-        if ended:  # all that have, not one a loop: they may be many
+        if ended:  # take all that have ended: they may be many
             ended, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         for ref in ended:
             flight = self._pending.pop(ref)
-            flight.cleaner.flights.remove(flight)
+            flight.worker.flights.remove(flight)
             try:
                 outcome = ray.get(ref)
             except (RayActorError, ActorUnschedulableError) as error:
@@ -184,66 +197,66 @@ class Feed:
             else:
                 self._dispatch.finished(flight.task, outcome)
 
-    def _crashed(self, flight: _Flight, error: Gone) -> None:
-        cleaner = flight.cleaner
-        cleaner.up = False
-        for other in cleaner.flights:  # each of them will hear of the same death
+    def _crashed(self, flight: Flight, error: Gone) -> None:
+        worker = flight.worker
+        worker.up = False
+        for other in worker.flights:  # the same death will be reported for each of them
             other.beside = True
         code, message = "worker_died", f"the worker died: {_reason(error)}"
         if flight.stalled:
             code, message = "shard_timeout", f"no progress for {self._timeout_s:g} s"
-        if cleaner.flights or flight.beside:
+        if worker.flights or flight.beside:
             code = CRASHED_BESIDE
-        if cleaner.drained and not flight.stalled:
+        if worker.drained and not flight.stalled:
             code, message = RELEASED, "Its machine was taken away."
         self._dispatch.crashed(flight.task, code, message)
 
     def _end_stalled(self) -> None:
-        """Kill the cleaners of attempts that hang; Ray starts them anew."""
+        """Kill the workers of attempts that hang; Ray starts them again."""
         latest = time.monotonic() - self._timeout_s
-        for cleaner in self._cleaners:
-            if any(flight.since < latest and not flight.stalled for flight in cleaner.flights):
-                for flight in cleaner.flights:
+        for worker in self._workers:
+            if any(flight.since < latest and not flight.stalled for flight in worker.flights):
+                for flight in worker.flights:
                     flight.stalled = True
-                cleaner.up = False
-                ray.kill(cleaner.handle, no_restart=False)
+                worker.up = False
+                ray.kill(worker.handle, no_restart=False)
 
     def _listen(self) -> None:
-        """Take the answers of cleaners; one that is gone for good is dropped."""
-        questions = [cleaner.question for cleaner in self._cleaners]
+        """Take the answers of workers; one that is gone for good is dropped."""
+        questions = [worker.question for worker in self._workers]
         answered = set(ray.wait(questions, num_returns=len(questions), timeout=0)[0] if questions else ())
-        for cleaner in [c for c in self._cleaners if c.question in answered]:
+        for worker in [c for c in self._workers if c.question in answered]:
             try:
-                sight = cleaner.answered()
-                for flight in cleaner.flights:
+                sight = worker.answered()
+                for flight in worker.flights:
                     flight.look(sight)
             except ActorUnavailableError:
-                cleaner.up = False
+                worker.up = False
             except (ActorDiedError, ActorUnschedulableError) as error:
-                self._drop(cleaner)
-                cleaner.lost = isinstance(error, ActorUnschedulableError)
-                if not self._cleaners and isinstance(error, ActorDiedError):
-                    raise PumiceError(f"no cleaner can be started: {_reason(error)}") from error
-            cleaner.ask()
+                self._drop(worker)
+                worker.lost = isinstance(error, ActorUnschedulableError)
+                if not self._workers and isinstance(error, ActorDiedError):
+                    raise PumiceError(f"no worker can be started: {_reason(error)}") from error
+            worker.ask()
 
     def _dismiss(self) -> None:
-        """Let go of cleaners that are to leave and have nothing in work: a machine without any ends early."""
-        for cleaner in [c for c in self._cleaners if c.leaving and not c.flights]:
-            ray.kill(cleaner.handle, no_restart=True)
-            self._drop(cleaner)
+        """End workers that leave and have nothing in work: a draining machine ends when it has no worker."""
+        for worker in [c for c in self._workers if c.leaving and not c.flights]:
+            ray.kill(worker.handle, no_restart=True)
+            self._drop(worker)
 
-    def _drop(self, cleaner: Cleaner) -> None:
-        cleaner.up = False
-        self._cleaners.remove(cleaner)
-        self._left.append(cleaner.total.done)
+    def _drop(self, worker: RemoteWorker) -> None:
+        worker.up = False
+        self._workers.remove(worker)
+        self._left.append(worker.total.done)
 
     def _total(self) -> Progress:
-        totals = (*self._left, *(cleaner.total for cleaner in self._cleaners))
+        totals = (*self._left, *(worker.total for worker in self._workers))
         return sum(totals, Progress(in_flight=len(self._pending)))
 
 
 def _reason(error: Gone) -> str:
-    """The telling line of Ray's long messages."""
+    """The line of Ray's long message that names the cause."""
     if isinstance(error, ActorUnschedulableError):
         return "its machine is gone"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

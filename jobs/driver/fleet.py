@@ -1,7 +1,7 @@
-"""The cleaners of a run on a cluster that changes: machines come late, are taken away, or die.
+"""The workers of a run on a cluster that changes: machines join late, are taken away, or die.
 
-A cleaner belongs to its machine and goes with it, others are placed where there is room for them. So what
-Ray does with it stays simple: it restarts a process that died on the same machine, and moves nothing.
+A worker is bound to its machine and ends with it; new ones are placed where there is room. So Ray's part
+stays simple: it restarts a process that died on the same machine, and moves none to another.
 """
 
 import time
@@ -11,38 +11,39 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jobs.config import CleanOptions
-from jobs.driver.feed import SHARDS_IN_FLIGHT, Cleaner
+from jobs.driver.feed import SHARDS_IN_FLIGHT, RemoteWorker
+from jobs.driver.job import WorkerSpec
 from jobs.driver.placement import Layout, Node, Slot, choose
-from jobs.driver.worker import Worker, WorkerSpec
+from jobs.driver.worker import Worker
 
 LOOK_S = 5.0
-"""Between two looks at the cluster's machines."""
+"""The time between two looks at the cluster's machines."""
 
 
 class Fleet:
-    """Places cleaners, more of them when machines come, and says which are to leave."""
+    """Places workers, more of them when machines join, and marks those that have to leave."""
 
     def __init__(self, options: CleanOptions, spec: WorkerSpec, shards: int) -> None:
-        """Look at the cluster, and place none yet.
+        """Look at the cluster; places no worker yet.
 
         Args:
-            options: what the user wants.
-            spec: what workers are told; device and threads are filled in here.
-            shards: how many the source has, done ones too, so that what a cleaner gets of a machine is the
-                same in a run that goes on where another stopped.
+            options: the options of the run.
+            spec: what workers are told; `device` and `threads` are replaced for each.
+            shards: the number of shards of the source, done ones included, so that a run that resumes another
+                gives a worker the same share of a machine.
         """
-        self.cleaners: list[Cleaner] = []
+        self.workers: list[RemoteWorker] = []
         self._spec = spec
         self._actor = ray.remote(Worker)
         self._layout = Layout.of(_nodes(), options, shards)
-        self._taken: dict[Slot, Cleaner] = {}
+        self._taken: dict[Slot, RemoteWorker] = {}
         self._due = 0.0
 
     def tend(self, waiting: int) -> None:
-        """Look at the machines now and then, and place cleaners where there is room and work for them.
+        """Every LOOK_S seconds, look at the machines and place workers where there is room and work for them.
 
         Args:
-            waiting: how many shards wait: no more cleaners are placed than are of use.
+            waiting: the number of shards in the queue: no more workers are placed than would be of use.
         """
         if time.monotonic() < self._due:
             return
@@ -50,17 +51,17 @@ class Fleet:
         draining = _draining()
         rooms = {node.id: self._layout.slots(node) for node in _nodes() if node.id not in draining}
         somewhere = any(rooms.values())
-        for cleaner in self.cleaners:
-            cleaner.drained |= cleaner.node in draining
-            # One without a machine of its own made an autoscaler bring one, whose cleaners take over.
-            cleaner.leaving = cleaner.node not in rooms if cleaner.node else somewhere
-        staying = [cleaner for cleaner in self.cleaners if not cleaner.leaving]
-        starting = sum(not cleaner.up for cleaner in staying)
+        for worker in self.workers:
+            worker.drained |= worker.node in draining
+            # A worker without a machine made an autoscaler add one. The workers of that machine take over.
+            worker.leaving = worker.node not in rooms if worker.node else somewhere
+        staying = [worker for worker in self.workers if not worker.leaving]
+        starting = sum(not worker.up for worker in staying)
         wanted = max(waiting - starting, 0 if staying else 1)
-        self._taken = {slot: cleaner for slot, cleaner in self._taken.items() if not cleaner.lost}
+        self._taken = {slot: worker for slot, worker in self._taken.items() if not worker.lost}
         for slot in choose(rooms.values(), self._taken, wanted):
             self._place(slot)
-        if not somewhere and not self.cleaners:
+        if not somewhere and not self.workers:
             self._place(self._layout.anywhere)
 
     def _place(self, slot: Slot) -> None:
@@ -73,18 +74,18 @@ class Fleet:
             max_concurrency=SHARDS_IN_FLIGHT + 1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(slot.node, soft=False) if slot.node else None,
         )
-        cleaner = Cleaner(actor.remote(spec), slot.node)
-        self.cleaners.append(cleaner)
-        self._taken[slot] = cleaner
+        worker = RemoteWorker(actor.remote(spec), slot.node)
+        self.workers.append(worker)
+        self._taken[slot] = worker
 
     def close(self) -> None:
-        """End all cleaners, those too that never found room."""
-        for cleaner in self.cleaners:
-            ray.kill(cleaner.handle)
+        """End all workers, also those that never found room."""
+        for worker in self.workers:
+            ray.kill(worker.handle)
 
 
 def _nodes() -> list[Node]:
-    """The machines that live."""
+    """The machines that are alive."""
     found = []
     for node in ray.nodes():  # type: ignore[no-untyped-call]
         has = node["Resources"]
@@ -94,7 +95,7 @@ def _nodes() -> list[Node]:
 
 
 def _draining() -> set[str]:
-    """The machines that are about to be taken away: spot notices, pods that are told to end."""
-    # There is no public way to ask; Ray Train looks for preempted nodes here too.
+    """The ids of machines that will be taken away: spot notices, pods that are told to end."""
+    # Ray has no public call for this; Ray Train finds preempted nodes in the same way.
     found: dict[str, int] = ray._private.state.state.get_draining_nodes()
     return set(found)

@@ -1,8 +1,8 @@
-"""A run's figures for Prometheus: Ray serves them on its nodes, where its extra `default` is installed.
+"""Publishes a run's totals for Prometheus: Ray's nodes serve them, where its extra `default` is installed.
 
-The driver alone publishes: it hears of every attempt's end and twice a second of what cleaners do, and its
-figures outlive cleaners that are killed. So there is one set of time series a run, however large the cluster;
-labels hold words of ours, never names of shards or pages. Ray puts `ray_` before each name.
+Only the driver publishes: it hears how every attempt ends, and twice a second what workers do, and its totals
+outlive workers that are killed. So a run has one set of time series, however large the cluster is. Labels
+have values from a fixed list, never names of shards or pages. Ray puts `ray_` before each name.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,13 @@ from typing import get_args
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from jobs.driver.counts import Counts, End
 from jobs.driver.dispatch import Dispatch
-from jobs.driver.tally import Tally
+from jobs.driver.tally import End, Tally
 from jobs.shard.meter import Progress
 from jobs.shard.policy import FAULTS, POLICY
 
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-"""Bounds of the histogram's buckets. Its sum is Ray's guess, by the middles of buckets."""
+"""Bounds of the histogram's buckets. Ray estimates its sum from the middles of the buckets."""
 
 COUNTERS = {
     "pumice_pages_total": ("Pages of committed shards, by what became of them.", ("outcome", "code")),
@@ -27,20 +26,23 @@ COUNTERS = {
     "pumice_attempts_total": ("Attempts at shards, by how they ended.", ("end",)),
     "pumice_retries_total": ("Attempts that failed and are made again.", ()),
     "pumice_quarantined_shards_total": ("Shards that were given up.", ()),
-    "pumice_network_pixels_total": ("Pixels that the network cleaned, failed attempts' too.", ()),
-    "pumice_network_busy_seconds_total": ("Seconds that networks worked, over all cleaners.", ()),
-    "pumice_network_starved_seconds_total": ("Seconds that networks waited for pages, alike.", ()),
+    "pumice_network_pixels_total": ("Pixels that the network cleaned, in failed attempts too.", ()),
+    "pumice_network_busy_seconds_total": ("Seconds that networks worked, over all workers.", ()),
+    "pumice_network_starved_seconds_total": (
+        "Seconds that networks waited for pages, over all workers.",
+        (),
+    ),
 }
 GAUGES = {
-    "pumice_shards_waiting": ("Shards that no cleaner has begun.", ()),
-    "pumice_shards_in_flight": ("Shards that cleaners are at.", ()),
-    "pumice_pages_waiting": ("Pages in the windows of cleaners, by what they wait for.", ("stage",)),
+    "pumice_shards_waiting": ("Shards that no worker has begun.", ()),
+    "pumice_shards_in_flight": ("Shards that workers work on.", ()),
+    "pumice_pages_waiting": ("Pages in the windows of workers, by what they wait for.", ("stage",)),
 }
 HISTOGRAM = "pumice_shard_seconds"
 
 _NOTHING = 5e-324
-"""Ray's counters take no 0, but a series has to begin there, or its first increase is none to Prometheus: the
-least float there is, which is gone as soon as anything is added."""
+"""Ray's counters refuse 0, but a series must begin there, or Prometheus does not see its first increase. So
+it begins with the smallest float there is, which vanishes in the first sum."""
 
 _OUTCOMES = [
     ("cleaned", ""),
@@ -51,9 +53,9 @@ _OUTCOMES = [
 
 @contextmanager
 def publishing(dispatch: Dispatch, watch: Callable[[Progress], None]) -> Iterator[Callable[[Progress], None]]:
-    """Publish a run's figures whenever its progress is told, and at its end; gives `watch` with that added.
+    """Publish a run's totals at each report of progress and at its end; returns `watch` with that added.
 
-    Ray has to be there. Where it serves no metrics this does nothing, at no more cost.
+    Ray has to be connected. If it serves no metrics, this has no effect.
     """
     metrics = Metrics()
 
@@ -68,10 +70,10 @@ def publishing(dispatch: Dispatch, watch: Callable[[Progress], None]) -> Iterato
 
 
 class Metrics:
-    """Publishes the figures of one run; made once Ray is there, used from one thread."""
+    """Publishes the totals of one run; needs a connected Ray, and is used from one thread."""
 
     def __init__(self) -> None:
-        """Begin all series whose labels are known."""
+        """Begin all series whose labels are known before."""
         self._counters = {name: Counter(name, *about) for name, about in COUNTERS.items()}
         self._gauges = {name: Gauge(name, *about) for name, about in GAUGES.items()}
         self._seconds = Histogram(HISTOGRAM, "Seconds of an attempt that committed.", list(SECONDS))
@@ -82,8 +84,8 @@ class Metrics:
             self._count("pumice_attempts_total", 0, end=end)
 
     def publish(self, dispatch: Dispatch, progress: Progress) -> None:
-        """Bring everything up to date; `progress` is that of all cleaners."""
-        self._publish_ends(dispatch.tally, dispatch.counts)
+        """Publish the current totals; `progress` is that of all workers."""
+        self._publish_ends(dispatch.tally)
         self._count("pumice_network_pixels_total", progress.pixels)
         self._count("pumice_network_busy_seconds_total", progress.busy_s)
         self._count("pumice_network_starved_seconds_total", progress.starved_s)
@@ -92,20 +94,20 @@ class Metrics:
         for stage, pages in (("network", progress.to_clean), ("encode", progress.to_encode)):
             self._gauges["pumice_pages_waiting"].set(pages, {"stage": stage})
 
-    def _publish_ends(self, tally: Tally, counts: Counts) -> None:
-        for (outcome, code), pages in counts.pages.items():
+    def _publish_ends(self, tally: Tally) -> None:
+        for (outcome, code), pages in tally.kinds.items():
             self._count("pumice_pages_total", pages, outcome=outcome, code=code)
-        for end, attempts in counts.ends.items():
+        for end, attempts in tally.ends.items():
             self._count("pumice_attempts_total", attempts, end=end)
         self._count("pumice_read_bytes_total", tally.bytes_in)
         self._count("pumice_written_bytes_total", tally.bytes_out)
-        self._count("pumice_retries_total", counts.retries)
+        self._count("pumice_retries_total", tally.retries)
         self._count("pumice_quarantined_shards_total", len(tally.quarantined))
-        for seconds in counts.take_seconds():
+        for seconds in tally.take_seconds():
             self._seconds.observe(seconds)
 
     def _count(self, name: str, total: float, **labels: str) -> None:
-        """Raise a counter to the run's total; what is unchanged costs nothing."""
+        """Raise a counter to the run's total; does nothing if that has not grown."""
         series = (name, *labels.values())
         sent = self._sent.get(series)
         if sent is None or total > sent:

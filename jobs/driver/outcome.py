@@ -1,4 +1,4 @@
-"""How attempts end, in words that the ledger keeps."""
+"""How an attempt ends, and the codes of failures that the ledger keeps."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,10 +14,10 @@ CRASHED_BESIDE = "worker_died_beside_others"
 """The code of attempts whose worker died with several in work: any of them may be to blame."""
 
 RELEASED = "released"
-"""The code of attempts that were given up because the run was told to stop."""
+"""The code of attempts that ended early because the run stopped or their machine was taken away."""
 
 SHARD_TIMEOUT = "shard_timeout"
-"""The code of attempts that were ended because they showed no progress."""
+"""The code of attempts that were ended because they made no progress."""
 
 CRASHES = frozenset({"worker_died", SHARD_TIMEOUT, CRASHED_BESIDE})
 """The codes of attempts that may have killed their worker: the shard is tried alone from then on."""
@@ -25,17 +25,17 @@ CRASHES = frozenset({"worker_died", SHARD_TIMEOUT, CRASHED_BESIDE})
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended.
+    """How an attempt ended, as its worker says.
 
     Attributes:
         kind: `done` with a commit; `lost`: another attempt has the shard; `failed`; `store`: a place broke;
-            `changed`: the source changed while it was read; `fatal`: no shard can be done.
+            `changed`: the source changed while it was read; `fatal`: no shard can be cleaned.
         commit: for `done`.
-        code: a stable word, for the others.
+        code: a stable word, for the other kinds.
         message: one sentence.
         exit_code: for `fatal`.
-        kinds: for `done`, what the pages came to.
-        seconds: from its begin to its end.
+        kinds: for `done`, the pages by status and error code.
+        seconds: the duration of the attempt.
     """
 
     kind: Literal["done", "lost", "failed", "store", "changed", "fatal"]
@@ -48,7 +48,7 @@ class Outcome:
 
 
 class Fatal(PumiceError):
-    """What a worker met can't be helped by trying other shards."""
+    """A worker met an error that other shards would meet too."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
-"""Which cleaners a machine gets: one a device, with the cores that are its due; knows nothing of Ray.
+"""Which workers a machine gets: one for each device, with its share of the cores; knows nothing of Ray.
 
-What every machine gets is decided once, at the start, so that one that comes late is treated as the others.
+The rule is fixed at the start of a run, so that a machine that joins later gets the same as the others.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,7 +12,7 @@ from jobs.config import CleanOptions
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster: Ray's id for it, and how many cores and GPUs it offers."""
+    """A machine of the cluster: Ray's id for it, and the numbers of cores and GPUs that it offers."""
 
     id: str
     cpus: int
@@ -21,15 +21,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one cleaner.
+    """Room for one worker.
 
     Attributes:
-        node: the machine's id; None for any that has the room.
-        place: tells a machine's slots apart.
-        device: what the network runs on there.
-        threads: for its codecs, and for the network on a CPU.
-        cpus: the cores that Ray is to reserve; fewer than `threads` where cleaners outnumber the cores.
-        gpus: the share of a GPU, alike.
+        node: the machine's id; None for any machine that has the room.
+        place: the slot's number on its machine, from 0.
+        device: where the network runs.
+        threads: for codecs, and for the network on a CPU.
+        cpus: the cores that Ray reserves; fewer than `threads` if workers outnumber the cores.
+        gpus: the share of a GPU that Ray reserves.
     """
 
     node: str | None
@@ -42,11 +42,11 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """How cleaners are laid out on any machine.
+    """How workers are placed on any machine.
 
     Attributes:
-        gpu_share: of a GPU, for each cleaner on one; 0 leaves GPUs alone.
-        threads: of a cleaner on cores; 0 places none there.
+        gpu_share: the share of a GPU for each worker on one; 0 places none on GPUs.
+        threads: the threads of a worker on cores; 0 places none on cores.
     """
 
     gpu_share: float
@@ -54,31 +54,31 @@ class Layout:
 
     @staticmethod
     def of(nodes: Collection[Node], options: CleanOptions, shards: int) -> "Layout":
-        """Decide it.
+        """Decide the layout of a run.
 
         Args:
-            nodes: the machines that are there.
-            options: what the user wants.
-            shards: how many the source has: where they are fewer than the cores, each gets several.
+            nodes: the machines at its start.
+            options: its options.
+            shards: the number of shards of the source; if fewer than cores, a worker gets several cores.
         """
         gpu = options.device != "cpu" and (options.also_cpu or any(node.gpus for node in nodes))
         share = options.gpus_per_actor if gpu else 0.0
         if options.also_cpu:
             return Layout(share, 1)
         cpus = sum(node.cpus for node in nodes)
-        # On CPUs one thread each costs least: every operation of several waits for the slowest of them.
+        # On CPUs one thread a worker costs least: with several, each operation waits for the slowest.
         return Layout(share, 0 if gpu else max(1, cpus // max(1, min(cpus, shards))))
 
     @property
     def anywhere(self) -> Slot:
-        """Room for a first cleaner on a machine that isn't there yet."""
+        """Room for a first worker on a machine that is not there yet."""
         if self.gpu_share and not self.threads:
             return Slot(None, 0, "cuda", 1, 1, self.gpu_share)
         return Slot(None, 0, "cpu", self.threads, self.threads, 0)
 
     def slots(self, node: Node) -> list[Slot]:
-        """All room of a machine, that on GPUs first; cleaners on cores take what those on GPUs leave."""
-        # By the GPU: a cleaner can't have parts of two. A share like 1/49 must not lose one to rounding.
+        """All slots of a machine, those on GPUs first; workers on cores get the cores that these leave."""
+        # Counted for each GPU: a worker can't use parts of two. Rounding must not lose a worker at 1/49, say.
         count = node.gpus * int(1 / self.gpu_share + 1e-9) if self.gpu_share else 0
         each = node.cpus // count if count else 0
         left = max(0, node.cpus - count * max(1, each))
@@ -91,12 +91,12 @@ class Layout:
 
 
 def choose(rooms: Iterable[list[Slot]], taken: Collection[Slot], count: int) -> list[Slot]:
-    """Choose up to `count` slots that are free, those on GPUs first, over all machines alike.
+    """Choose up to `count` free slots, those on GPUs first, spread evenly over the machines.
 
     Args:
         rooms: all slots of each machine.
-        taken: those that are taken.
-        count: how many cleaners are of use.
+        taken: the slots in use.
+        count: the number of workers that would be of use.
     """
     free = [slot for room in rooms for slot in room if slot not in taken]
     return sorted(free, key=lambda slot: (slot.device != "cuda", slot.place))[:count]

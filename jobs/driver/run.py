@@ -1,26 +1,26 @@
-"""One run: take the lease, see what is left, have it done, and say what came of it."""
+"""One run: take the lease, plan, have the shards cleaned, and sum up."""
 
 import logging
 import time
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Protocol
 
-from jobs.config import CleanOptions, Recipe
 from jobs.driver.compactor import Compactor
 from jobs.driver.dispatch import Dispatch
-from jobs.driver.worker import WorkerSpec, weights_key
+from jobs.driver.job import Job, RunSummary, WorkerSpec, new_run_id
+from jobs.driver.tally import Tally
 from jobs.errors import LeaseHeld
 from jobs.ledger.guests import Guest, begin, busy
 from jobs.ledger.heads import Heads
 from jobs.ledger.lease import Lease
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.plan import Plan, find_shards, make_plan
-from jobs.ledger.reviews import Review, read_reviews, with_rejections
-from jobs.ledger.runs import logged
+from jobs.ledger.plan import Plan
+from jobs.ledger.reviews import Review, read_reviews
+from jobs.ledger.runs import RunLog, logged
+from jobs.ledger.weights import weights_key
 from jobs.logs import about, figures, wants_json
 from jobs.report.compact import compact
 from jobs.shard.meter import Progress
@@ -30,17 +30,17 @@ log = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
-    """Is told how a run goes on."""
+    """An observer of a run."""
 
     def planned(self, plan: Plan) -> None:
-        """What there is to do; once, before anything is done."""
+        """Called once, before anything is cleaned, with what there is to do."""
 
     def progressed(self, progress: Progress) -> None:
-        """How far it is, about twice a second."""
+        """Called about twice a second with the progress so far."""
 
 
 class Silent:
-    """A watcher that ignores what it is told."""
+    """A watcher that does nothing."""
 
     def planned(self, plan: Plan) -> None:
         """Do nothing."""
@@ -49,96 +49,25 @@ class Silent:
         """Do nothing."""
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run did.
-
-    Attributes:
-        run_id: names it in the ledger and in the report.
-        shards: shards committed by this run; `done_before` were committed already, `kept` of them of
-            another recipe; `by_others` by runs beside this one.
-        pages: their pages: cleaned + passed_through + failed.
-        quarantined: shards that are given up, with the reason.
-        unfinished: shards that the next run tries again, with the reason.
-        elsewhere: shards that runs beside this one are still at.
-        gone: committed shards that the source no longer has.
-        seconds: wall time.
-    """
-
-    run_id: str
-    shards: int
-    done_before: int
-    kept: int
-    by_others: int
-    pages: int
-    cleaned: int
-    passed_through: int
-    failed: int
-    damaged: int
-    pixels: int
-    bytes_in: int
-    bytes_out: int
-    quarantined: tuple[tuple[str, str], ...]
-    unfinished: tuple[tuple[str, str], ...]
-    elsewhere: tuple[str, ...]
-    gone: tuple[str, ...]
-    seconds: float
-
-    @property
-    def exit_code(self) -> int:
-        """0 all is clean; 3 pages failed, or shards are quarantined or were left for the next run."""
-        return 3 if self.failed or self.quarantined or self.unfinished else 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be run: both places, the weights' bytes, the recipe they amount to, the options.
-
-    `retry_quarantined` gives what was given up a fresh count; `join` shares the work of a run that is at it.
-    """
-
-    source: Store
-    destination: Store
-    weights: bytes
-    recipe: Recipe
-    options: CleanOptions
-    retry_quarantined: bool = False
-    join: bool = False
-
-    def plan(self, heads: Heads, reviews: Mapping[str, Review]) -> Plan:
-        """What there is to do after what is committed and decided; raises InputError, StoreError."""
-        keep = self.options.recipe_changed == "keep"
-        others = {one.recipe for one in heads.recipes()} - {self.recipe.fingerprint} if keep else ()
-        shards = with_rejections(find_shards(self.source), reviews)
-        return make_plan(shards, heads, self.recipe.fingerprint, sorted(others))
-
-
-def new_run_id() -> str:
-    """A name that no other run has; names sort by time as far as clocks are right."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
 def run(job: Job, watcher: Watcher) -> RunSummary:
-    """Do what is left of a job.
+    """Clean what a job has left to do.
 
     Raises:
         InputError: a place or an option is wrong.
         LeaseHeld: another run works on this destination.
-        StoreError: a place broke; what is committed stays, the next run does the rest.
+        StoreError: a place broke; what is committed stays, and the next run does the rest.
     """
     begun = time.monotonic()
-    to, options = job.destination, job.options
-    next(
-        iter(job.source.list()), None
-    )  # a source that is not there must not leave a trace in the destination
+    to = job.destination
+    next(iter(job.source.list()), None)  # if the source can't be read, nothing is written to the destination
     to.probe()
     run_id = new_run_id()
     with (
         about(run=run_id),
         begin(to, run_id, join=job.join) as lease,
-        logged(to, run_id, lease.number, job.source.url, job.recipe, options) as record,
+        logged(to, run_id, lease.number, job.source.url, job.recipe, job.options) as record,
     ):
-        ledger = _ledger(job)
+        ledger = _prepared_ledger(job)
         heads, reviews = ledger.heads(), read_reviews(to)
         plan = job.plan(heads, reviews)
         _compact(to, lease, heads, reviews)
@@ -146,11 +75,8 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
         watcher.planned(plan)
         log.info("run begins", extra=figures(shards=len(plan.todo), bytes=plan.size, done_before=plan.done))
         if dispatch.waiting:
-            try:
-                with Compactor(ledger, len(heads)) as compactor:
-                    _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, compactor))
-            finally:  # a run that was told to stop did something too
-                record.did(dispatch.tally.shards, dispatch.tally.pages, dispatch.tally.failed)
+            with _noting(record, dispatch.tally), Compactor(ledger, len(heads)) as compactor:
+                _work(job, plan, dispatch, _guarded(watcher, lease, dispatch, compactor))
             ledger.compact()
             _compact(to, lease, ledger.heads(), reviews)
         summary = _summary(run_id, plan, dispatch, time.monotonic() - begun)
@@ -159,8 +85,8 @@ def run(job: Job, watcher: Watcher) -> RunSummary:
     return summary
 
 
-def _ledger(job: Job) -> Ledger:
-    """The destination's, with what dead runs left rolled forward, and the weights where workers find them."""
+def _prepared_ledger(job: Job) -> Ledger:
+    """The destination's ledger, after the remains of dead runs are dealt with and the weights are there."""
     to, ledger = job.destination, Ledger(job.destination)
     if to.stat(weights_key(job.recipe)) is None:
         to.create(weights_key(job.recipe), job.weights)
@@ -171,14 +97,8 @@ def _ledger(job: Job) -> Ledger:
     return ledger
 
 
-def _log_end(summary: RunSummary) -> None:
-    told = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
-    facts = figures(quarantined=len(summary.quarantined), unfinished=len(summary.unfinished), **told)
-    log.info("run ended", extra=facts)
-
-
 def _compact(to: Store, lease: Lease, heads: Heads, reviews: Mapping[str, Review]) -> None:
-    """Bring the report's table up to date; one run at a time does, or rows could stand there twice."""
+    """Update the report's table; only the lease's holder does, because two runs could write rows twice."""
     if not isinstance(lease, Guest):
         compact(to, heads, reviews)
 
@@ -193,19 +113,13 @@ def _dispatch(plan: Plan, ledger: Ledger, job: Job, run_id: str) -> Dispatch:
     return dispatch
 
 
-def _work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
-    from jobs.driver.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
-    from jobs.driver.metrics import publishing  # noqa: PLC0415 - likewise
-
-    options = job.options
-    spec = WorkerSpec(
-        job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages,
-        wants_json(),
-    )  # fmt: skip
-    with Cluster(options) as cluster, publishing(dispatch, watch) as publish:
-        while dispatch.waiting:
-            cluster.run(dispatch, spec, plan.done + len(plan.todo), publish)
-            dispatch.revisit()
+@contextmanager
+def _noting(record: RunLog, tally: Tally) -> Iterator[None]:
+    """Note in the run's record what the block committed, even if it ends with an error."""
+    try:
+        yield
+    finally:
+        record.did(tally.shards, tally.pages, tally.failed)
 
 
 def _guarded(
@@ -220,6 +134,22 @@ def _guarded(
         watcher.progressed(progress)
 
     return watch
+
+
+def _work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
+    """Have the queue worked off on Ray."""
+    from jobs.driver.cluster import Cluster  # noqa: PLC0415 - a run with nothing to do needs no Ray
+    from jobs.driver.metrics import publishing  # noqa: PLC0415 - the same
+
+    options = job.options
+    spec = WorkerSpec(
+        job.source.url, job.destination.url, job.recipe, options.device, 1, options.max_failed_pages,
+        wants_json(),
+    )  # fmt: skip
+    with Cluster(options) as cluster, publishing(dispatch, watch) as publish:
+        while dispatch.waiting:
+            cluster.run(dispatch, spec, plan.done + len(plan.todo), publish)
+            dispatch.revisit()
 
 
 def _summary(run_id: str, plan: Plan, dispatch: Dispatch, seconds: float) -> RunSummary:
@@ -244,3 +174,9 @@ def _summary(run_id: str, plan: Plan, dispatch: Dispatch, seconds: float) -> Run
         gone=plan.gone,
         seconds=seconds,
     )
+
+
+def _log_end(summary: RunSummary) -> None:
+    told = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
+    facts = figures(quarantined=len(summary.quarantined), unfinished=len(summary.unfinished), **told)
+    log.info("run ended", extra=facts)

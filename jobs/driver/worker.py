@@ -1,10 +1,9 @@
-"""One worker process: it loads the weights once, then makes attempts and says how they ended.
+"""One worker process: it loads the weights once, then makes attempts and returns how they ended.
 
-This is the actor boundary. Whatever goes wrong with one shard ends here as an `Outcome`, so that the process
-lives on for the next one.
+This is the actor boundary. Any error with one shard becomes an `Outcome` here, so that the process lives on
+for the next shard.
 """
 
-import hashlib
 import logging
 import sys
 import tempfile
@@ -16,80 +15,45 @@ from pathlib import Path
 import cv2
 import torch
 
-from jobs.config import Device, Recipe
+from jobs.driver.job import WorkerSpec
 from jobs.driver.outcome import STORE_ERROR, Outcome
 from jobs.errors import DestinationFull, InputError, SourceChanged, StoreError, TooManyFailed
 from jobs.ledger.plan import Task
+from jobs.ledger.weights import read_weights
 from jobs.logs import about, figures, write_json
 from jobs.shard.attempt import Workshop, clean_shard
 from jobs.shard.inspector import Inspector
 from jobs.shard.meter import Meter, Progress
 from jobs.shard.pipeline import Bench
-from jobs.stores.base import LEDGER, Store
 from jobs.stores.open import open_store
-from model.cleaning.cleaner import Cleaner
+from model.cleaning.cleaner import load_cleaner
 from model.device import DeviceError
 from model.guard.guard import Guard
 
 log = logging.getLogger(__name__)
 
 BATCH_PIXELS = 40_000_000
-"""Pages that a GPU cleans at once, in pixels: four A4 pages at 300 dpi keep it busy."""
-
-
-def weights_key(recipe: Recipe) -> str:
-    """Where a destination keeps the weights of a recipe: for workers, for `resume`, and for the record."""
-    return f"{LEDGER}/weights/{recipe.weights_sha256}.safetensors"
-
-
-def read_weights(destination: Store, recipe: Recipe) -> bytes:
-    """The weights file of a recipe.
-
-    Raises:
-        StoreError: it is missing or was changed.
-    """
-    weights = destination.get(weights_key(recipe))
-    if weights is None or hashlib.sha256(weights).hexdigest() != recipe.weights_sha256:
-        raise StoreError(
-            f"{destination.url}/{weights_key(recipe)} is missing or damaged: delete it and run again."
-        )
-    return weights
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """What a worker needs to know; small, because Ray hands it to every actor that it starts.
-
-    With `json_logs` it owns its process and sets logging up there as the driver's is.
-    """
-
-    source: str
-    destination: str
-    recipe: Recipe
-    device: Device
-    threads: int
-    max_failed: float
-    json_logs: bool = False
+"""Pixels of the pages that a GPU cleans at once: four A4 pages at 300 dpi keep it busy."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """A worker as it is at one moment: its totals, and those of each attempt by shard and number."""
+    """A worker's progress at one moment: its totals, and each attempt in work by shard key and number."""
 
     total: Progress = Progress()
     attempts: Mapping[tuple[str, int], Progress] = field(default_factory=dict)
 
 
 class Worker:
-    """Makes attempts, from any number of threads."""
+    """Makes attempts; any number of threads may call it at the same time."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        """Load the network from the weights that the driver left in the destination.
+        """Load the network from the weights that the driver put into the destination.
 
         Raises:
-            StoreError: they are not there, or not those of the recipe.
-            WeightsError: they can't be used.
-            DeviceError: the device is not there.
+            StoreError: the weights are missing, or are not those of the recipe.
+            WeightsError: the weights can't be used.
+            DeviceError: the device does not exist here.
         """
         if spec.json_logs:
             write_json(sys.stderr)
@@ -99,7 +63,7 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="pumice-") as folder:
             path = Path(folder) / "weights.safetensors"
             path.write_bytes(read_weights(destination, spec.recipe))
-            cleaner = Cleaner(path, spec.device, spec.recipe.tile)
+            cleaner = load_cleaner(path, spec.device, spec.recipe.tile)
         batch = BATCH_PIXELS if cleaner.device.type == "cuda" else 0
         inspector = Inspector(Guard(cleaner.device), spec.recipe.on_suspicion)
         self._bench = Bench(cleaner, inspector, spec.threads, batch)
@@ -114,7 +78,7 @@ class Worker:
         self._attempts: dict[tuple[str, int], Meter] = {}
 
     def look(self) -> Sight:
-        """What this process has done since it started, and each attempt that it is at."""
+        """The progress of this process since it started, and of each attempt in work."""
         attempts = {name: meter.now for name, meter in self._attempts.copy().items()}
         return Sight(self._bench.meter.now, attempts)
 
@@ -135,7 +99,7 @@ class Worker:
     def _clean(self, task: Task, meter: Meter) -> Outcome:
         try:
             commit = clean_shard(task, self._shop, meter)
-        except Exception as error:  # the actor boundary: a bug must cost one shard, not the job
+        except Exception as error:  # the actor boundary: a bug must cost one shard, not the run
             return _outcome_of(error, task)
         if commit is None:
             return Outcome("lost")

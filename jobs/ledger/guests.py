@@ -1,8 +1,8 @@
 """Runs that share a destination: the one that holds the lease, and its guests (`pumice clean --join`).
 
-A guest leaves a record like a lease, `_pumice/leases/guest-<run id>.json`, which it alone writes: by it
-others know that its claims are those of the living. Who does which shard is decided by claims alone, one
-by one. As long as a guest lives, no run that does not join begins: it would take its claims for dead ones.
+A guest writes a record of its own, `_pumice/leases/guest-<run id>.json`, with the fields of a lease. By it
+other runs know that the guest's claims belong to a living run. Claims alone decide which run cleans which
+shard. While a guest lives, no run begins that does not join: it would take the guest's claims for dead ones.
 """
 
 from collections.abc import Mapping
@@ -24,34 +24,34 @@ from jobs.ledger.lease import (
     own_record,
 )
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.records import shard_id
+from jobs.ledger.records import record_bytes, shard_id
 from jobs.stores.base import Store
 
 GUESTS = f"{LEASES}guest-"
 
 
 class Guest(Lease):
-    """The record of a run beside the one that holds the lease; renewed as a lease is."""
+    """The record of a run beside the one that holds the lease; it is renewed as a lease is."""
 
     def __init__(self, store: Store, number: int, record: LeaseRecord) -> None:
-        """Write it; `number` is the lease's, under which the run began."""
+        """Write the record; `number` is that of the lease in force when the guest began."""
         super().__init__(store, number, record)
         self._place = f"{GUESTS}{record.run_id}.json"
-        store.put(self._place, record.to_json())
+        store.put(self._place, record_bytes(record))
 
     def release(self) -> None:
-        """Leave; raises StoreError or InputError."""
+        """Remove the record; raises StoreError or InputError."""
         self._store.delete(self._place)
 
     def _overtaken(self) -> bool:
-        return False  # it stands in nobody's way
+        return False  # nobody takes over from a guest
 
 
 def begin(store: Store, run_id: str, *, join: bool, ttl_s: float = TTL_S) -> Lease:
-    """Take the lease, or with `join` be a guest where another run holds it.
+    """Take the lease; with `join`, become a guest if another run holds it.
 
     Raises:
-        LeaseHeld: another run is at work, and this one is not to join it.
+        LeaseHeld: another run is at work, and this one may not join it.
         StoreError, InputError: as `acquire`.
     """
     try:
@@ -82,9 +82,9 @@ def guests(store: Store) -> tuple[Holder, ...]:
 
 
 def busy(store: Store, run_id: str) -> Mapping[tuple[str, str], str]:
-    """What other living runs are at: their run ids by shard id and work.
+    """What living runs other than `run_id` work on: their run ids by shard id and work.
 
-    One on another machine counts as living as long as its record stands.
+    A run on another machine counts as living as long as its record stands.
 
     Raises:
         StoreError: the store broke, or a record can't be read.

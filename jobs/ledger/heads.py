@@ -1,6 +1,6 @@
-"""The latest commit of every shard, its head, as the columns of a table; a million fit in 200 MB.
+"""The latest commit of every shard (its head) as columns of a table; a million heads take 200 MB.
 
-Only what planning and totals need of a commit is here. As a Parquet file this is a snapshot of the ledger.
+The table has only the fields that planning and totals need. As a Parquet file it is a snapshot of the ledger.
 """
 
 import io
@@ -19,7 +19,7 @@ from jobs.ledger.records import Commit
 SCHEMA_VERSION = "1"
 SCHEMA = pa.schema(
     [
-        # A key of a folder may hold bytes that are no text, which no Parquet string can.
+        # A key of a folder may hold bytes that are not UTF-8; a Parquet string can't.
         ("shard", pa.binary()),
         ("number", pa.int64()),
         ("work", pa.string()),
@@ -40,7 +40,7 @@ _SLICE = 1 << 16
 
 @dataclass(frozen=True)
 class RecipeTotals:
-    """What the results of one recipe amount to."""
+    """Totals of the results of one recipe; `damaged` counts archives, the sizes are in bytes."""
 
     recipe: str
     shards: int
@@ -54,7 +54,7 @@ class RecipeTotals:
 
 
 class Heads:
-    """The heads of a ledger, in no order, each shard once; never changed."""
+    """The heads of a ledger, in no order, each shard once; immutable."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -89,7 +89,7 @@ class Heads:
         return int(self._table.num_rows)
 
     def updated(self, commits: Iterable[Commit]) -> "Heads":
-        """These heads with those of `commits` put in where they are newer."""
+        """These heads, replaced or extended by those of `commits` that are newer."""
         new = Heads.of(commits)._table
         here = pc.is_in(self._table["shard"], value_set=new["shard"].combine_chunks())
         known = {row["shard"]: row["number"] for row in self._table.filter(here).to_pylist()}
@@ -101,7 +101,7 @@ class Heads:
         return Heads(pa.concat_tables([kept, new]))
 
     def recipes(self) -> tuple[RecipeTotals, ...]:
-        """Totals by recipe, the one with the most shards first; voided heads count nowhere."""
+        """Totals by recipe, the one with the most shards first; voided heads are left out."""
         sums = ("pages", "cleaned", "passed_through", "failed", "damaged", "bytes_in", "bytes_out")
         real = self._table.filter(pc.not_equal(self._table["work"], ""))
         found = real.group_by("recipe").aggregate([("work", "count"), *[(name, "sum") for name in sums]])
@@ -112,7 +112,7 @@ class Heads:
         return tuple(sorted(totals, key=lambda one: (-one.shards, one.recipe)))
 
     def damaged(self) -> tuple[str, ...]:
-        """The archives that were damaged, and mirrored as they are, in key order."""
+        """The damaged archives, which were copied as they are, in key order."""
         return tuple(sorted(self._shards(self._table["damaged"])))
 
     def shards(self) -> Iterator[str]:
@@ -124,36 +124,36 @@ class Heads:
             yield from (_key(shard) for shard in batch["shard"].to_pylist())
 
     def results(self) -> pa.Table:
-        """Every shard with rows in the report: its key as bytes, its commit's number, how many `pages`."""
+        """Every shard with rows in the report: columns `shard` (its key as bytes), `number` and `pages`."""
         chosen = pc.and_(pc.not_equal(self._table["work"], ""), pc.greater(self._table["pages"], 0))
         return self._table.filter(chosen).select(["shard", "number", "pages"])
 
     def works(self) -> npt.NDArray[np.bytes_]:
-        """All work keys, in the order of the rows; empty for voided heads."""
+        """All work keys, in the order of the rows: 32 ASCII bytes each, empty for voided heads."""
         found = np.empty(len(self), f"S{_WORK_KEY}")
-        for start in range(0, len(self), _SLICE):  # as Python's own strings, all at once would be too many
+        for start in range(0, len(self), _SLICE):  # the strings of all rows at once take too much memory
             found[start : start + _SLICE] = self._table["work"].slice(start, _SLICE).to_pylist()
         return found
 
     def numbers_of(self, shards: Iterable[str]) -> dict[str, int]:
-        """The numbers of those of `shards` that have a head."""
+        """The numbers of the heads of `shards`; without those that have no head."""
         wanted = pa.array([shard.encode("utf-8", "surrogateescape") for shard in shards], pa.binary())
         found = self._table.filter(pc.is_in(self._table["shard"], value_set=wanted))
         return {_key(row["shard"]): row["number"] for row in found.select(["shard", "number"]).to_pylist()}
 
     def all_numbers(self) -> Iterator[tuple[str, int]]:
-        """Every shard and the number of its head."""
+        """Every shard with the number of its head."""
         for batch in self._table.select(["shard", "number"]).to_batches():
             yield from ((_key(row["shard"]), row["number"]) for row in batch.to_pylist())
 
     def numbers(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[int, bool]]:
-        """Of the chosen rows, by shard: the head's number, and whether it is voided."""
+        """By shard: the number of its head, and whether that is voided; of the rows chosen by this mask."""
         chosen = self._table.select(["shard", "number", "work"]).filter(pa.array(rows))
         return {_key(row["shard"]): (row["number"], not row["work"]) for row in chosen.to_pylist()}
 
 
 def _row(commit: Commit) -> tuple[Any, ...]:
-    """The columns; the shard first, the number second."""
+    """A row of the table; the shard is first, the number second."""
     shard = commit.shard.encode("utf-8", "surrogateescape")
     return (
         shard, commit.number, commit.work, commit.recipe, commit.pages, commit.cleaned, commit.passed_through,

@@ -1,13 +1,12 @@
-"""One run at a time on a destination, or several that know of each other (`jobs.ledger.guests`).
+"""The lease: one run at a time on a destination, or several that know of each other (`jobs.ledger.guests`).
 
-A lease spares work and tells the user who else is there; it does not protect data. A run that was stopped
-and woken after its lease was taken over (a zombie) can do no harm, because commits race by number.
+The lease saves work, and it tells a user who else works there. It does not protect data. A run that was
+stopped and woken after another run took its lease (a zombie) can do no harm, because commits race by number.
 
 Leases are numbered: `_pumice/leases/000007.json` is created only if absent, and only its owner overwrites
-it, so that no two runs ever write one object. The highest number is the lease in force.
+it, so two runs never write one object. The lease with the highest number is the one in force.
 """
 
-import json
 import os
 import socket
 import threading
@@ -15,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +22,7 @@ from types import TracebackType
 
 from jobs.errors import LeaseHeld, PumiceError, StoreError
 from jobs.ledger.process import boot_id, pid_start
+from jobs.ledger.records import NO_OTHER_FIELDS, read_record, record_bytes
 from jobs.stores.base import LEDGER, Store
 
 LEASES = f"{LEDGER}/leases/"
@@ -31,7 +31,9 @@ TTL_S = 30.0
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """What a lease's file says; `nonce` makes it unique, `renewals` shows that its owner lives."""
+    """The record of a lease; `nonce` makes it unique, `renewals` grows while its owner lives."""
+
+    __pydantic_config__ = NO_OTHER_FIELDS
 
     run_id: str
     nonce: str
@@ -45,23 +47,9 @@ class LeaseRecord:
     started_at: str
     pumice_version: str
 
-    def to_json(self) -> bytes:
-        """The file's bytes."""
-        return json.dumps(asdict(self), indent=1).encode()
-
-    @staticmethod
-    def from_json(data: bytes, key: str) -> "LeaseRecord":
-        """Read a file's bytes; raises StoreError naming `key` if they are no lease."""
-        try:
-            return LeaseRecord(**json.loads(data))
-        except (ValueError, TypeError) as error:
-            raise StoreError(
-                f"{key} is no lease that this version of Pumice can read: update Pumice."
-            ) from error
-
 
 class Lease:
-    """A lease that is held; as a context manager it is renewed in the background and released at the end."""
+    """A lease that this run holds; as a context manager it is renewed on a thread and released at the end."""
 
     def __init__(self, store: Store, number: int, record: LeaseRecord) -> None:
         self._store, self._number, self._record = store, number, record
@@ -73,21 +61,28 @@ class Lease:
 
     @property
     def number(self) -> int:
-        """Of all leases of a destination, a later one has a higher number."""
+        """Its number; of the leases of a destination, a later one has a higher number."""
         return self._number
 
     @property
     def lost(self) -> bool:
-        """Whether another run has taken over, or may have because no renewal got through for a whole ttl."""
+        """Whether another run took over, or may have done so because no renewal succeeded for a whole ttl."""
         return self._lost.is_set()
 
     def renew(self) -> bool:
-        """Show that this run lives; False once another run took over. Raises StoreError or InputError."""
+        """Show that this run lives.
+
+        Returns:
+            False if another run took over.
+
+        Raises:
+            StoreError, InputError: the record can't be written.
+        """
         if self._overtaken():
             self._lost.set()
             return False
         self._record = replace(self._record, renewals=self._record.renewals + 1)
-        self._store.put(self._place, self._record.to_json())
+        self._store.put(self._place, record_bytes(self._record))
         self._seen = time.monotonic()
         return True
 
@@ -95,7 +90,7 @@ class Lease:
         """Let the next run start at once; raises StoreError or InputError."""
         if not self.lost:
             self._record = replace(self._record, released=True)
-            self._store.put(self._place, self._record.to_json())
+            self._store.put(self._place, record_bytes(self._record))
 
     def _overtaken(self) -> bool:
         return latest_number(self._store) > self._number
@@ -121,7 +116,7 @@ class Lease:
                 self.renew()
                 pause = ttl / 3
             except PumiceError:
-                # The store may be back in a moment; whether others could have seen us die is a matter of ttl.
+                # The store may work again in a moment. Others take this run for dead only after a whole ttl.
                 pause = ttl / 10
                 if time.monotonic() - self._seen > ttl:
                     self._lost.set()
@@ -130,7 +125,7 @@ class Lease:
 def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
     """Take the lease; waits up to the holder's ttl where only its silence can tell that it is dead.
 
-    Guests of an earlier holder are not asked: see `jobs.ledger.guests.begin`.
+    Does not look for guests of an earlier holder: `jobs.ledger.guests.begin` does.
 
     Raises:
         LeaseHeld: another run holds it, or was faster.
@@ -142,9 +137,9 @@ def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
     if number and lives(store, lease_key(number)):
         raise held(store, lease_key(number))
     record = own_record(run_id, ttl_s)
-    if not store.create(lease_key(number + 1), record.to_json()):
+    if not store.create(lease_key(number + 1), record_bytes(record)):
         raise held(store, lease_key(number + 1))
-    # Whoever was slow may have made a number that had been used and removed: only the highest one counts.
+    # A slow run may create a number that was used and removed meanwhile: only the highest one counts.
     highest = max(_numbers(store), default=number + 1)
     if highest > number + 1:
         raise held(store, lease_key(highest))
@@ -156,11 +151,11 @@ def acquire(store: Store, run_id: str, ttl_s: float = TTL_S) -> Lease:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a destination's lease, as far as a look at it tells.
+    """The run that holds a lease or has a guest's record, as far as one look can tell.
 
     Attributes:
-        record: what the lease says.
-        alive: whether its process runs; None on another machine, where only renewals would tell.
+        record: what the record says.
+        alive: whether its process runs; None on another machine, where only renewals could tell.
     """
 
     record: LeaseRecord
@@ -174,7 +169,7 @@ def holder(store: Store) -> Holder | None:
 
 
 def look(store: Store, key: str) -> Holder | None:
-    """Who holds the lease or the guest's record of this key, likewise."""
+    """Whose lease or guest's record stands under this key, without waiting; None if it is free."""
     record = _read(store, key)
     if record is None or record.released:
         return None
@@ -187,12 +182,15 @@ def _is_here(record: LeaseRecord) -> bool:
 
 
 def lives(store: Store, key: str, meanwhile: Callable[[], object] = bool) -> bool:
-    """Whether this lease's (guest's) owner lives; may watch its whole ttl, with `meanwhile` at each look."""
+    """Whether the owner of this lease or guest's record lives.
+
+    May wait for its whole ttl, and calls `meanwhile` after each pause. Raises StoreError.
+    """
     seen = look(store, key)
     if seen is None or seen.alive is not None:
         return seen is not None and bool(seen.alive)
     first = seen.record
-    # Elsewhere: clocks of two machines can't be compared, but its renewals can be watched on our own.
+    # On another machine: two machines' clocks can't be compared, but ours can time how its record changes.
     start = time.monotonic()
     while time.monotonic() - start < first.ttl_s:
         time.sleep(first.ttl_s / 20)
@@ -206,7 +204,7 @@ def lives(store: Store, key: str, meanwhile: Callable[[], object] = bool) -> boo
 
 
 def held(store: Store, key: str) -> LeaseHeld:
-    """The error that names who holds this lease, or guest's record."""
+    """The error that names who holds this lease, or whose guest's record this is."""
     owner = _read(store, key)
     who = f"Run {owner.run_id} on {owner.host} (process {owner.pid})" if owner else "Another run"
     return LeaseHeld(
@@ -221,7 +219,7 @@ def latest_number(store: Store) -> int:
 
 def _read(store: Store, key: str) -> LeaseRecord | None:
     data = store.get(key)
-    return None if data is None else LeaseRecord.from_json(data, key)
+    return None if data is None else read_record(LeaseRecord, data, key)
 
 
 def _numbers(store: Store) -> list[int]:
@@ -229,12 +227,12 @@ def _numbers(store: Store) -> list[int]:
 
 
 def lease_key(number: int) -> str:
-    """Where the lease of this number stands."""
+    """The key of the lease with this number."""
     return f"{LEASES}{number:06d}.json"
 
 
 def own_record(run_id: str, ttl_s: float) -> LeaseRecord:
-    """The record of a run of this process."""
+    """A new record for a run of this process."""
     return LeaseRecord(
         run_id=run_id,
         nonce=uuid.uuid4().hex,

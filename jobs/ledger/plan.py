@@ -1,4 +1,4 @@
-"""What is there to do: shards of a source, their work keys, and the anti-join with what is committed."""
+"""What there is to do: the shards of a source, their work keys, and the anti-join with the commits."""
 
 import hashlib
 import json
@@ -11,17 +11,18 @@ import numpy as np
 
 from jobs.archives.open import ArchiveKind, kind_of
 from jobs.ledger.heads import Heads
+from jobs.ledger.records import Claim
 from jobs.stores.base import ObjectInfo, Store
 
 GROUP = 64
-"""Loose files of a folder are grouped by about this many."""
+"""About this many loose files of a folder form a group."""
 
 _BATCH = 4096
 
 
 @dataclass(frozen=True, order=True)
 class Rejected:
-    """A page whose original is to stay: named as in the report, in a file of these source bytes."""
+    """A page that keeps its original: its names in the report, and the sha256 of its file in the source."""
 
     member: str
     member_index: int
@@ -34,10 +35,10 @@ class Shard:
     """The unit of work: one archive, or a group of loose files of one folder.
 
     Attributes:
-        key: the archive's key, or `folder/*name` with the name that a group of loose files begins at.
+        key: the archive's key; for loose files `folder/*name`, with the name at which the group begins.
         kind: how to read it.
         objects: the source's objects, in key order; one for archives.
-        rejected: pages that reviewers want to stay as they are in the source, in order.
+        rejected: pages that reviewers rejected, which keep their originals, in order.
     """
 
     key: str
@@ -51,7 +52,7 @@ class Shard:
         return sum(info.size for info in self.objects)
 
     def work_key(self, recipe: str) -> str:
-        """32 hex digits that change with the content, its version, the recipe or what is rejected."""
+        """32 hex digits that change with the objects, their versions, the recipe or the rejections."""
         parts = [recipe, self.kind]
         parts += [part for info in self.objects for part in (info.key, str(info.size), info.version)]
         parts += [json.dumps([astuple(one) for one in self.rejected])] if self.rejected else []
@@ -61,9 +62,9 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One attempt at one shard, as it is handed to a worker; small, whatever the shard's size.
+    """One attempt at one shard, as a worker gets it; small, whatever the size of the shard.
 
-    `alone`: nothing else may be in work on its worker, for this shard may be what kills it.
+    `alone`: its worker may do nothing else meanwhile, because this shard may have killed a worker.
     """
 
     shard: Shard
@@ -73,6 +74,11 @@ class Task:
     run_id: str
     alone: bool = False
 
+    @property
+    def claim(self) -> Claim:
+        """The claim of this attempt."""
+        return Claim(self.shard.key, self.number, self.work, self.attempt, self.run_id)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -80,10 +86,10 @@ class Plan:
 
     Attributes:
         todo: the shards without a commit of their work key, in key order.
-        done: how many shards are committed already.
-        gone: keys of committed shards that the source no longer has, in order; their output is kept.
-        kept: how many of the done ones are another recipe's results.
-        numbers: the latest commit's number of those shards in `todo` that have one.
+        done: the number of shards that are committed already.
+        gone: keys of committed shards that the source no longer has, in order; their output stays.
+        kept: how many of the done shards are results of another recipe.
+        numbers: the number of the latest commit, for those shards in `todo` that have one.
     """
 
     todo: tuple[Shard, ...]
@@ -94,7 +100,7 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes of source that are to be read."""
+        """Bytes of the source that the run has to read."""
         return sum(shard.size for shard in self.todo)
 
 
@@ -116,10 +122,10 @@ def find_shards(source: Store) -> Iterator[Shard]:
 
 
 def _groups(folder: str, files: list[ObjectInfo]) -> Iterator[Shard]:
-    """Cut a folder's files where a name's hash says so, not by counting.
+    """Cut a folder's files into groups where the hash of a name says so, not by counting.
 
-    A file that is added or removed then changes the one group it falls into and leaves the others' names
-    and members as they were (content-defined chunking, on names).
+    So a file that is added or removed changes one group and leaves the names and members of the others as
+    they were (content-defined chunking, applied to names).
     """
     prefix = f"{folder}/" if folder else ""
     start, members = "", list[ObjectInfo]()
@@ -142,10 +148,10 @@ def make_plan(shards: Iterable[Shard], heads: Heads, recipe: str, others: Sequen
     """Compare what a source has with what is committed; a voided commit counts as none.
 
     Args:
-        shards: the source's.
+        shards: the shards of the source.
         heads: what is committed.
         recipe: the fingerprint of the recipe to clean with.
-        others: fingerprints of recipes whose results are as good.
+        others: fingerprints of recipes whose results are kept.
     """
     committed, todo, done, kept = _Committed(heads), list[Shard](), 0, 0
     shards = iter(shards)
@@ -165,14 +171,14 @@ def make_plan(shards: Iterable[Shard], heads: Heads, recipe: str, others: Sequen
 
 
 class _Committed:
-    """The committed work keys as one sorted column: 40 bytes each, where a dict takes several hundred."""
+    """The committed work keys as one sorted column: 40 bytes each; a dict would take several hundred."""
 
     def __init__(self, heads: Heads) -> None:
         works = heads.works()
         self._rows = np.argsort(works)
         self._works = works[self._rows]
         self.matched = np.zeros(len(works), np.bool_)
-        """By row of the heads, whether its work key was asked for."""
+        """For each row of the heads, whether `match` was asked for its work key."""
 
     def match(self, works: Sequence[str]) -> list[bool]:
         """Whether each work key is committed."""

@@ -1,12 +1,12 @@
-"""Whether a process is alive, and whether it is one of those that can be looked up here."""
+"""Whether a process lives, and whether it is one that this process can look up."""
 
 from pathlib import Path
 
 
 def boot_id() -> str:
-    """Names the set of processes whose pids we can look up; empty where there is no /proc.
+    """The id of the set of processes whose pids this process can look up; empty where there is no /proc.
 
-    The pid namespace is part of it: two containers of one host may share everything else.
+    The pid namespace is part of it: two containers of one host may have all the rest in common.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -16,11 +16,14 @@ def boot_id() -> str:
 
 
 def pid_start(pid: int) -> str:
-    """When a process started, in ticks since boot: a reused pid has another; empty if it is dead."""
+    """When a process started, in ticks since boot, which tells it from a later one of the same pid.
+
+    Empty if the process is dead.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    # The command's name may hold spaces and brackets: fields are counted from its closing one.
+    # The name of the command may hold spaces and brackets, so fields are counted from its closing bracket.
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]

@@ -1,6 +1,6 @@
-"""What a destination's report comes to: totals, spreads of the measures, the worst and the flagged pages.
+"""A summary of a destination's report: totals, spreads of the measures, the worst and the flagged pages.
 
-The table is read batch by batch; of its rows only sums, histograms and a few pages are kept.
+The table is read batch by batch; only sums, histograms and a few pages stay in memory.
 """
 
 import heapq
@@ -33,7 +33,7 @@ _COLUMNS = [
 
 @dataclass(frozen=True)
 class Spread:
-    """Where a measure lies: a tenth of pages is below `low`, half below `median`, a tenth above `high`."""
+    """A measure (0..1) over the pages: a tenth is below `low`, half below `median`, a tenth above `high`."""
 
     low: float
     median: float
@@ -42,7 +42,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A page; flagged ones with the reasons. What was not measured is 0."""
+    """A page and its figures (0..1); a figure that was not measured is 0. Flagged pages have reasons."""
 
     dirt_after: float
     dirt_before: float
@@ -55,29 +55,29 @@ class PageFigure:
 
     @property
     def by_suspicion(self) -> tuple[float, str, str, int]:
-        """What orders pages by how surely ink was lost or added."""
+        """The sort key for how surely ink was lost or added."""
         return max(self.ink_lost, self.ink_added), self.shard, self.member, self.page_index
 
     @property
     def by_dirt(self) -> tuple[float, str, str, int]:
-        """What orders pages by how much dirt remains on them."""
+        """The sort key for how much dirt remains."""
         return self.dirt_after, self.shard, self.member, self.page_index
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What there is to say.
+    """The summary of a report.
 
     Attributes:
-        shards: reports that were read, or as far as they are of `since`.
-        pages: their rows.
-        statuses: how many of them are cleaned, passed_through, failed.
-        errors: how many have which error code, the most frequent first.
-        spreads: of each measure before and after; without measures, none.
-        flagged: how many pages a person should look at.
-        to_review: those of them that most surely lost ink, or got some.
+        shards: the number of shards with rows that were counted.
+        pages: the number of these rows.
+        statuses: the number of pages by status: cleaned, passed_through, failed.
+        errors: the number of pages by error code, the most frequent first.
+        spreads: by measure, its spread before and after; without measures that no page has.
+        flagged: the number of pages that a person should look at.
+        to_review: the flagged pages that most surely lost ink, or got some.
         worst: the pages on which most dirt remains.
-        unread: committed reports that can't be read, by shard, with the reason.
+        unread: shards whose committed rows can't be read, with the reason.
     """
 
     shards: int
@@ -92,26 +92,26 @@ class Findings:
 
 
 def findings(destination: str, since: str | None = None) -> Findings:
-    """Read all reports that commits name.
+    """Read the rows of all commits.
 
     Args:
-        destination: a place that was cleaned into.
+        destination: the address of a destination.
         since: only pages of runs that began on this day (UTC) or later, as `2026-11-30`.
 
     Raises:
-        InputError: it is no place, can't be read, or `since` is no day.
-        StoreError: it broke, or was written by a newer version.
+        InputError: it is no address of a place, can't be read, or `since` is no day.
+        StoreError: it broke, or a newer version wrote it.
     """
     earliest = first_run(since)
-    tally, unread = _Tally(), dict[str, str]()
+    sums, unread = _Sums(), dict[str, str]()
     for batch in rows(open_store(destination), _COLUMNS, unread):
         table = pa.Table.from_batches([batch])
-        tally.add(table.filter(pc.greater_equal(table["run_id"], earliest)))
-    return tally.findings(dict(sorted(unread.items())))
+        sums.add(table.filter(pc.greater_equal(table["run_id"], earliest)))
+    return sums.findings(dict(sorted(unread.items())))
 
 
 def first_run(since: str | None) -> str:
-    """The least id that a run of that day (UTC) or later can have; raises InputError if it is no day."""
+    """The lowest id that a run of that day (UTC) or later can have; raises InputError if it is no day."""
     if not since:
         return ""
     try:
@@ -121,8 +121,8 @@ def first_run(since: str | None) -> str:
 
 
 @dataclass
-class _Tally:
-    """Sums of all that was read."""
+class _Sums:
+    """Sums over the rows that were read."""
 
     shards: int = 0
     pages: int = 0
@@ -135,7 +135,7 @@ class _Tally:
     latest: str | None = None
 
     def add(self, table: pa.Table) -> None:
-        """Count rows; those of a shard come one after the other, over as many calls as it takes."""
+        """Count rows; those of a shard come together, in one or more calls."""
         flagged = table.filter(pc.fill_null(table["needs_review"], False))
         self._count_shards(table["shard"])
         self.pages += table.num_rows
@@ -160,7 +160,7 @@ class _Tally:
             self.latest = run
 
     def findings(self, unread: dict[str, str]) -> Findings:
-        """What it all comes to."""
+        """The summary."""
         pairs = {name: [_spread(self.histograms.get(f"{name}_{when}")) for when in ("before", "after")]
                  for name in (one.name for one in fields(Condition))}  # fmt: skip
         return Findings(
@@ -176,7 +176,7 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
 
 
 def _most(table: pa.Table, figure: pa.ChunkedArray) -> pa.Table:
-    """The few rows with the largest figures: only those become Python's objects."""
+    """The SHOWN rows with the largest figures; only those become Python objects."""
     ranked = pa.table({"figure": pc.fill_null(figure, 0)})
     return table.take(pc.select_k_unstable(ranked, SHOWN, sort_keys=[("figure", "descending")]))
 

@@ -1,8 +1,8 @@
 """The report: one row a page, one Parquet file a shard, schema v1.
 
-`status` says what became of a page. `cleaned`: it has new bytes. `passed_through`: it is of a kind that Pumice
-leaves as it is. `failed`: it can't be read or cleaned. The last two keep the bytes of the source. Only cleaned
-pages have an empty `error_code`, and only they have measures (`model.judging.condition`) and fidelity
+`status` says what became of a page. `cleaned`: it has new bytes. `passed_through`: it is of a kind that
+Pumice leaves as it is. `failed`: it can't be read or cleaned. The last two keep the bytes of the source. Only
+cleaned pages have no `error_code`, and only they have measures (`model.judging.condition`) and fidelity
 (`model.guard.guard`). `reasons` say why a person should look at a page (`needs_review`).
 """
 
@@ -28,8 +28,8 @@ class Row:
     """What the report says about one page. Times are in milliseconds, sizes in bytes.
 
     `member_index` tells members of one name apart; it is -1 for the row of a damaged archive itself. `dpi_x`
-    is horizontal, `dpi_y` vertical. The first page of a document has its `bytes_in` and `bytes_out`, the other
-    pages have 0, so that sums are right. All its pages have its sha256; they have none if it was copied
+    is horizontal, `dpi_y` vertical. The first page of a document has its `bytes_in` and `bytes_out`, and the
+    other pages have 0, so that sums are right. All its pages have its sha256; they have none if it was copied
     without being read.
     """
 
@@ -98,7 +98,7 @@ SCHEMA = pa.schema(
     metadata={"pumice.schema_version": SCHEMA_VERSION},
 )
 TABLE_SCHEMA = SCHEMA.append(pa.field("decision", pa.string()))
-"""The schema of the whole table: that of a shard's own rows, and a reviewer's decision (accepted, rejected, null)."""
+"""The schema of the table: a shard's own rows, and a reviewer's decision (accepted, rejected or null)."""
 
 
 def write_parquet(

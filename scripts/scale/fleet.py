@@ -110,7 +110,7 @@ class Fleet:
                 else:
                     code = "worker_died" if deaths[flight.cleaner] == 1 else CRASHED_BESIDE
                     dispatch.crashed(flight.task, code, "the worker died")
-            dispatch.counts.take_seconds()  # as the publisher of metrics does
+            dispatch.tally.take_seconds()  # as the publisher of metrics does
             watch(Progress())
 
     def _fill(self, dispatch: Dispatch) -> list[_Flight]:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import ray
 
 from jobs.driver.dispatch import Dispatch
-from jobs.driver.feed import SHARDS_IN_FLIGHT, Cleaner, Feed
+from jobs.driver.feed import SHARDS_IN_FLIGHT, Feed, RemoteWorker
 from jobs.driver.outcome import Outcome
 from jobs.driver.stop import Stop
 from jobs.driver.worker import Sight
@@ -78,7 +78,7 @@ def _measure(cleaners: int) -> Loop:
             raise Interrupted("enough was seen")
 
     with suppress(Interrupted):
-        Feed([Cleaner(actor) for _ in range(cleaners)], dispatch, watch, Stop(), 10 * SECONDS).run()
+        Feed([RemoteWorker(actor) for _ in range(cleaners)], dispatch, watch, Stop(), 10 * SECONDS).run()
     ray.kill(actor)
     wall, cpu, shards = (end - begin for begin, end in zip(seen[0], seen[-1], strict=True))
     return Loop(cleaners, flights / SECONDS, shards / wall, cpu / wall)

@@ -14,7 +14,8 @@ from jobs.driver import compactor
 from jobs.driver import run as runs
 from jobs.driver.dispatch import Dispatch
 from jobs.driver.feed import Watch
-from jobs.driver.run import Job, RunSummary, Silent
+from jobs.driver.job import Job, RunSummary
+from jobs.driver.run import Silent
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Plan
 from jobs.stores.base import READERS, ObjectInfo, Store

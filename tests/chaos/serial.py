@@ -10,8 +10,9 @@ from jobs.config import CleanOptions
 from jobs.driver import compactor
 from jobs.driver import run as runs
 from jobs.driver.dispatch import Dispatch
+from jobs.driver.job import Job, RunSummary
 from jobs.driver.outcome import Outcome
-from jobs.driver.run import Job, RunSummary, Silent
+from jobs.driver.run import Silent
 from jobs.driver.worker import _outcome_of
 from jobs.ledger.plan import Plan
 from jobs.shard.attempt import clean_shard

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobs import api
-from jobs.driver.run import RunSummary
+from jobs.driver.job import RunSummary
 from jobs.errors import InputError, StoreError
 from jobs.ledger.ledger import Ledger
 from jobs.stores import s3_client

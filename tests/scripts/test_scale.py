@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.driver.run import RunSummary
+from jobs.driver.job import RunSummary
 from jobs.ledger.plan import find_shards
 from jobs.shard.attempt import clean_shard
 from jobs.stores.open import open_store

@@ -66,7 +66,7 @@ def frozen_at_work(raylet: int, destination: Path) -> tuple[int, list[str]]:
                     return worker, held
                 os.kill(worker, signal.SIGCONT)
         time.sleep(0.02)
-    raise TimeoutError("no cleaner of this node claimed a shard")
+    raise TimeoutError("no worker of this node claimed a shard")
 
 
 @pytest.mark.skipif(not CLEANER.exists(), reason="no weights are shipped yet")

@@ -276,7 +276,7 @@ def test_where_no_machine_ever_comes_it_is_told_and_nothing_is_left_behind(
     machines.clean(source, s3_url, "--device", "cpu")
     code, told = machines.ended()
     assert code == 1 and "Traceback" not in told
-    assert "pumice: No cleaner could be placed within 10 s: the cluster has no room" in told
+    assert "pumice: No worker could be placed within 10 s: the cluster has no room" in told
     assert machines.actors() == {"DEAD": 1}
     state = api.status(s3_url)
     assert state.holder is None and state.in_flight == () and state.runs[0].exit_code == 1

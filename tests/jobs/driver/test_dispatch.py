@@ -38,10 +38,6 @@ def take(dispatch: Dispatch) -> Task:
     return task
 
 
-def claim(task: Task) -> Claim:
-    return Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)
-
-
 def commit(task: Task) -> Commit:
     return Commit(
         shard=task.shard.key, number=task.number, work=task.work, run_id=task.run_id, attempt=task.attempt,
@@ -60,7 +56,7 @@ def test_a_shard_that_kills_its_workers_is_tried_and_then_quarantined(ledger: Le
     dispatch = planned(ledger)
     for attempt in (1, 2, 3):
         task = take(dispatch)
-        assert task.attempt == attempt and ledger.claim(claim(task))
+        assert task.attempt == attempt and ledger.claim(task.claim)
         dispatch.crashed(task, "worker_died", "it died")
     assert dispatch.next_task() is None
     assert dispatch.tally.quarantined == [("box.tar", "it died")]
@@ -71,12 +67,12 @@ def test_seen_attempts_of_dead_runs_count(ledger: Ledger) -> None:
     first = planned(ledger)
     for _ in (1, 2):
         task = take(first)
-        ledger.claim(claim(task))
+        ledger.claim(task.claim)
         first.crashed(task, "worker_died", "it died")
     again = planned(ledger)
     task = take(again)
     assert task.attempt == 3
-    ledger.claim(claim(task))
+    ledger.claim(task.claim)
     again.crashed(task, "worker_died", "it died again")
     assert again.tally.quarantined
     assert not planned(ledger).waiting
@@ -86,9 +82,9 @@ def test_attempts_that_ended_with_their_driver_hardly_count(ledger: Ledger) -> N
     for attempt in range(1, UNSEEN_WEIGHT * 3):
         task = take(planned(ledger))
         assert task.attempt == attempt
-        ledger.claim(claim(task))
+        ledger.claim(task.claim)
     assert planned(ledger).waiting == 1
-    ledger.claim(claim(take(planned(ledger))))
+    ledger.claim(take(planned(ledger)).claim)
     given_up = planned(ledger)
     assert not given_up.waiting and given_up.tally.quarantined[0][0] == "box.tar"
 
@@ -96,7 +92,7 @@ def test_attempts_that_ended_with_their_driver_hardly_count(ledger: Ledger) -> N
 def test_a_worker_that_died_after_its_commit_has_done_its_work(ledger: Ledger) -> None:
     dispatch = planned(ledger)
     task = take(dispatch)
-    ledger.claim(claim(task))
+    ledger.claim(task.claim)
     assert ledger.commit(commit(task))
     dispatch.crashed(task, "worker_died", "it died")
     assert dispatch.tally.shards == dispatch.tally.pages == 1
@@ -137,14 +133,14 @@ def test_a_retried_shard_has_a_fresh_count_and_new_attempts(ledger: Ledger) -> N
     dispatch = planned(ledger)
     for _ in (1, 2, 3):
         task = take(dispatch)
-        ledger.claim(claim(task))
+        ledger.claim(task.claim)
         dispatch.crashed(task, "worker_died", "it died")
     assert planned(ledger).tally.quarantined and not planned(ledger).waiting
     ledger.retry_quarantined()
     again = planned(ledger)
     for attempt in (4, 5, 6):
         task = take(again)
-        assert task.attempt == attempt and ledger.claim(claim(task))
+        assert task.attempt == attempt and ledger.claim(task.claim)
         again.crashed(task, "worker_died", "it died again")
     assert again.tally.quarantined == [("box.tar", "it died again")]
     assert ledger.quarantined()[shard_id("box.tar"), "work"].retried is False
@@ -156,13 +152,13 @@ def test_a_neighbour_of_what_kills_workers_is_never_quarantined(ledger: Ledger) 
         dispatch = planned(ledger, shard(f"{most}-bad"), shard(f"{most}-good"), attempts=most)
         tasks = [take(dispatch), take(dispatch)]
         for task in tasks:
-            ledger.claim(claim(task))
+            ledger.claim(task.claim)
             dispatch.crashed(task, CRASHED_BESIDE, "it died")
         bad, good = sorted((take(dispatch), take(dispatch)), key=lambda task: task.shard.key)
         assert bad.alone and good.alone and not dispatch.tally.quarantined
         dispatch.finished(good, Outcome("done", commit(good)))
         for attempts in range(2, most + 2):
-            ledger.claim(claim(bad))
+            ledger.claim(bad.claim)
             dispatch.crashed(bad, "worker_died", "it died alone")
             if attempts >= max(2, most):
                 break
@@ -174,7 +170,7 @@ def test_a_neighbour_of_what_kills_workers_is_never_quarantined(ledger: Ledger) 
 def test_what_may_kill_workers_is_tried_alone_by_the_next_run_too(ledger: Ledger) -> None:
     dispatch = planned(ledger, attempts=1)
     task = take(dispatch)
-    ledger.claim(claim(task))
+    ledger.claim(task.claim)
     dispatch.crashed(task, CRASHED_BESIDE, "it died")
     again = take(planned(ledger, attempts=1))
     assert again.alone and again.attempt == 2
@@ -186,7 +182,7 @@ def test_a_released_attempt_counts_for_nothing(ledger: Ledger) -> None:
         dispatch = planned(ledger, attempts=1)
         task = take(dispatch)
         assert task.attempt == attempt
-        ledger.claim(claim(task))
+        ledger.claim(task.claim)
         dispatch.released(task)
 
 
@@ -217,7 +213,7 @@ def test_a_shard_that_another_run_was_faster_at_is_no_loss(ledger: Ledger) -> No
     for task in (a, b, c):
         dispatch.finished(task, Outcome("lost"))
     for task, work in ((a, "work"), (b, "newer")):
-        assert ledger.claim(replace(claim(task), work=work, run_id="other"))
+        assert ledger.claim(replace(task.claim, work=work, run_id="other"))
         assert ledger.commit(replace(commit(task), work=work, run_id="other"))
     dispatch.revisit()
     assert dispatch.tally.by_others == 1

@@ -1,4 +1,4 @@
-"""What the loop does with cleaners that work, die, hang and are told to stop; Ray is played here.
+"""What the loop does with workers that work, die, hang and are told to stop; Ray is played here.
 
 The real Ray stands behind tests/jobs/cli/test_clean.py and tests/jobs/cli/test_main.py; here every order
 of events can be had.
@@ -13,14 +13,14 @@ from ray.exceptions import ActorUnschedulableError, RayActorError
 
 from jobs.driver import feed
 from jobs.driver.dispatch import Dispatch
-from jobs.driver.feed import Cleaner, Feed
+from jobs.driver.feed import Feed, RemoteWorker
 from jobs.driver.outcome import Outcome
 from jobs.driver.stop import Stop
 from jobs.driver.worker import Sight
 from jobs.errors import Interrupted, PumiceError
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Task
-from jobs.ledger.records import Claim, shard_id
+from jobs.ledger.records import shard_id
 from jobs.shard.meter import Progress
 from jobs.stores.local import LocalStore
 from tests.jobs.driver.test_dispatch import commit, shard
@@ -34,7 +34,7 @@ class Ref:
 
 
 class Actor:
-    """A cleaner that does with a task what `fate` says: an Outcome, None to hang, an error to die."""
+    """A worker that does with a task what `fate` says: an Outcome, None to hang, an error to die."""
 
     def __init__(self, fate: Callable[[Task, "Actor"], object]) -> None:
         self.open: dict[Ref, Task] = {}
@@ -131,16 +131,16 @@ class Game:
         self.stop = Stop()
         patch.setattr(feed, "ray", self.ray)
         patch.setattr(feed, "POLL_S", 0.01)
-        self.cleaner = Cleaner(self.actor)
-        self.cleaners = [self.cleaner]
-        self.feed = Feed(self.cleaners, self.dispatch, self._watch, self.stop, timeout_s)
+        self.worker = RemoteWorker(self.actor)
+        self.workers = [self.worker]
+        self.feed = Feed(self.workers, self.dispatch, self._watch, self.stop, timeout_s)
         self.loops = 0
         self.stop_at = self.drain_at = -1
         self.progress: list[Progress] = []
 
     def _claiming(self, ledger: Ledger, fate: Callable[[Task, Actor], object]) -> Any:
         def claim(task: Task, actor: Actor) -> object:
-            ledger.claim(Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id))
+            ledger.claim(task.claim)
             return fate(task, actor)
 
         return claim
@@ -151,8 +151,8 @@ class Game:
         if self.loops == self.stop_at:
             self.stop.ask()
         if self.loops == self.drain_at:  # as a look at the cluster would, which also finds another machine
-            self.cleaner.leaving = self.cleaner.drained = True
-            self.cleaners.append(Cleaner(self.other))
+            self.worker.leaving = self.worker.drained = True
+            self.workers.append(RemoteWorker(self.other))
 
 
 def test_all_is_done_with_two_in_flight(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,14 +167,14 @@ def test_what_is_in_work_is_told(ledger: Ledger, monkeypatch: pytest.MonkeyPatch
         return None if (task.shard.key, task.attempt) == ("b", 1) else done(task)
 
     game = Game(ledger, monkeypatch, fate, "abc", timeout_s=0.2)
-    game.cleaner._latest = Progress(pages=7, to_clean=3)
+    game.worker._latest = Progress(pages=7, to_clean=3)
     game.feed.run()
     told = [one.in_flight for one in game.progress]
     assert told[0] == 0 and set(told) == {0, 1}, "b hangs alone once a and c have ended"
     assert {(one.pages, one.to_clean) for one in game.progress} == {(7, 0)}, "it was restarted"
 
 
-def test_what_may_kill_a_cleaner_is_tried_alone(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_kill_a_worker_is_tried_alone(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def fate(task: Task, actor: Actor) -> object:
         return RayActorError() if task.shard.key == "b" else done(task) if len(actor.open) == 1 else None
 
@@ -186,16 +186,16 @@ def test_what_may_kill_a_cleaner_is_tried_alone(ledger: Ledger, monkeypatch: pyt
     assert [name for name, _ in game.dispatch.done] == ["a"]
     assert [name for name, _ in game.dispatch.tally.quarantined] == ["b"]
     assert all(count == 1 for _, attempt, count in game.actor.seen if attempt > 1)
-    codes = [state.failed[0] for state in ledger.claims()[shard_id("b"), "work"] if state.failed]
+    codes = [state.failure.code for state in ledger.claims()[shard_id("b"), "work"] if state.failure]
     assert codes == ["worker_died_beside_others", "worker_died", "worker_died"]
 
 
 def _pair(task: Task) -> object:
-    """The first hangs until the second one kills the cleaner."""
+    """The first hangs until the second one kills the worker."""
     return None if task.shard.key == "a" else RayActorError()
 
 
-def test_a_cleaner_whose_shard_makes_no_progress_is_killed(
+def test_a_worker_whose_shard_makes_no_progress_is_killed(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game = Game(ledger, monkeypatch, lambda task, _: done(task) if task.attempt > 1 else None, "a", 0.2)
@@ -204,15 +204,15 @@ def test_a_cleaner_whose_shard_makes_no_progress_is_killed(
     assert game.dispatch.done == [("a", 2)]
 
 
-def test_a_cleaner_that_is_to_leave_ends_what_it_has_and_goes(
+def test_a_worker_that_is_to_leave_ends_what_it_has_and_goes(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game = Game(ledger, monkeypatch, lambda task, _: done(task), "abcdef")
-    game.cleaner._latest = Progress(pages=7)
+    game.worker._latest = Progress(pages=7)
     game.drain_at = 2
     game.feed.run()
     assert len(game.dispatch.done) == 6
-    assert game.ray.dismissed == [game.actor] and game.cleaner not in game.cleaners
+    assert game.ray.dismissed == [game.actor] and game.worker not in game.workers
     begun = {name for name, *_ in game.actor.seen}
     assert 0 < len(begun) < 6 and {name for name, *_ in game.other.seen} == set("abcdef") - begun
     assert {progress.pages for progress in game.progress} == {7}, "what it did stays counted"
@@ -238,17 +238,18 @@ def test_what_goes_with_a_machine_that_is_taken_away_counts_for_nothing(
     game.feed.run()
     assert sorted(game.dispatch.done) == [("a", 2), ("b", 2)]
     assert not any(task.alone for task in game.other.tasks)
-    states = [state for states in ledger.claims().values() for state in states if state.failed]
-    assert [state.failed for state in states] == [("released", "Its machine was taken away.")] * 2
+    states = [state for states in ledger.claims().values() for state in states if state.failure]
+    assert [state.failure and state.failure.message for state in states] == [
+        "Its machine was taken away."
+    ] * 2
+    assert {state.failure and state.failure.code for state in states} == {"released"}
 
 
-def test_a_run_without_any_cleaner_ends_in_a_sentence(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_without_any_worker_ends_in_a_sentence(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     game = Game(ledger, monkeypatch, lambda task, _: done(task), "a")
-    game.cleaners.clear()
+    game.workers.clear()
     monkeypatch.setattr(feed, "START_S", 0.1)
-    with pytest.raises(PumiceError, match=r"No cleaner could be placed within 0\.1 s"):
+    with pytest.raises(PumiceError, match=r"No worker could be placed within 0\.1 s"):
         game.feed.run()
     assert game.loops and not ledger.claims()
 
@@ -270,7 +271,7 @@ def test_what_does_not_end_in_time_is_released(ledger: Ledger, monkeypatch: pyte
     with pytest.raises(Interrupted):
         game.feed.run()
     states = [state for states in ledger.claims().values() for state in states]
-    assert [state.failed and state.failed[0] for state in states] == ["released", "released"]
+    assert [state.failure and state.failure.code for state in states] == ["released", "released"]
 
 
 def test_a_second_signal_ends_the_waiting() -> None:

@@ -1,4 +1,4 @@
-"""Which cleaners a run places and lets go as machines come and go; Ray is played here.
+"""Which workers a run places and lets go as machines come and go; Ray is played here.
 
 The real one stands behind tests/jobs/driver/test_cluster_nodes.py; here every order of events can be had.
 """
@@ -55,7 +55,7 @@ def begun(shards: int = 100, **options: object) -> Fleet:
 
 def places(crew: Fleet) -> list[int | None]:
     """The machines of those who stay, in the order in which they were placed."""
-    return [int(one.node, 16) if one.node else None for one in crew.cleaners if not one.leaving]
+    return [int(one.node, 16) if one.node else None for one in crew.workers if not one.leaving]
 
 
 def test_cleaners_are_bound_to_their_machine_and_told_what_they_get(table: Table) -> None:
@@ -77,12 +77,12 @@ def test_no_more_are_placed_than_are_of_use(table: Table) -> None:
     crew.tend(3)
     assert places(crew) == [1, 2, 1]
     crew.tend(3)
-    assert len(crew.cleaners) == 3, "each that starts will take one of those that wait"
-    for cleaner in crew.cleaners:
-        cleaner.up = True
+    assert len(crew.workers) == 3, "each that starts will take one of those that wait"
+    for worker in crew.workers:
+        worker.up = True
     table.nodes.append(node(3))
     crew.tend(0)
-    assert len(crew.cleaners) == 3
+    assert len(crew.workers) == 3
     crew.tend(2)
     assert places(crew) == [1, 2, 1, 3, 2]
     crew.tend(9)
@@ -109,13 +109,13 @@ def test_those_of_a_machine_that_goes_are_to_leave(table: Table, how: str) -> No
     else:
         table.nodes = [node(2)]
     crew.tend(5)
-    assert [(one.leaving, one.drained) for one in crew.cleaners] == [
+    assert [(one.leaving, one.drained) for one in crew.workers] == [
         (True, how == "drained"), (False, False), (False, False),
     ]  # fmt: skip
     assert places(crew) == [2, 2], "what room there is elsewhere is taken"
     table.nodes = []
     crew.tend(5)
-    assert [one.drained for one in crew.cleaners] == [how == "drained", False, False]
+    assert [one.drained for one in crew.workers] == [how == "drained", False, False]
 
 
 def test_the_last_shard_finds_a_cleaner_although_none_waits_in_the_queue(table: Table) -> None:
@@ -142,12 +142,12 @@ def test_a_machine_that_was_not_known_everywhere_yet_is_tried_again(table: Table
     table.nodes = [node(1)]
     crew = begun()
     crew.tend(2)
-    refused, broken = crew.cleaners
-    crew.cleaners.clear()
+    refused, broken = crew.workers
+    crew.workers.clear()
     refused.lost = True
     crew.tend(9)
     assert places(crew) == [1], "what can't start there is not tried again"
-    assert broken not in crew.cleaners
+    assert broken not in crew.workers
 
 
 def test_all_are_ended_in_the_end(table: Table) -> None:
@@ -155,4 +155,4 @@ def test_all_are_ended_in_the_end(table: Table) -> None:
     crew = begun()
     crew.tend(2)
     crew.close()
-    assert table.killed == [one.handle for one in crew.cleaners] and len(table.killed) == 2
+    assert table.killed == [one.handle for one in crew.workers] and len(table.killed) == 2

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from jobs.cli.demo import make_archive
+from jobs.driver.job import RunSummary
 from jobs.driver.metrics import COUNTERS, GAUGES, HISTOGRAM
-from jobs.driver.run import RunSummary
 from model.shipped import CLEANER
 from tests.samples import Item, archive, png
 

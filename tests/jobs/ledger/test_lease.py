@@ -13,6 +13,7 @@ import pytest
 from jobs.errors import LeaseHeld, StoreError
 from jobs.ledger import lease
 from jobs.ledger.lease import LeaseRecord, acquire
+from jobs.ledger.records import read_record
 from jobs.stores.base import Store
 from jobs.stores.local import LocalStore
 
@@ -41,7 +42,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def record(store: Store, number: int) -> LeaseRecord:
     data = store.get(f"_pumice/leases/{number:06d}.json")
     assert data is not None
-    return LeaseRecord.from_json(data, "lease")
+    return read_record(LeaseRecord, data, "lease")
 
 
 def numbers(store: Store) -> list[str]:

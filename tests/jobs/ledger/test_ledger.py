@@ -1,5 +1,6 @@
 """The ledger, with every crash and every zombie that its rules are for, on both kinds of place."""
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,16 @@ import pytest
 
 from jobs.errors import StagedGone, StoreError
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.records import Claim, ClaimState, Commit, Quarantined, shard_id
+from jobs.ledger.records import (
+    Claim,
+    ClaimState,
+    Commit,
+    Failure,
+    Quarantined,
+    read_record,
+    record_bytes,
+    shard_id,
+)
 from jobs.stores.base import ObjectInfo, Staged, Store
 
 SHARD = "2024/box 017.tar"
@@ -69,11 +79,26 @@ def test_the_plain_way(place: Store) -> None:
 
 def test_commits_survive_json(place: Store) -> None:
     odd = replace(commit_of(ONE, ()), shard="caf\udce9/ä.tar", damaged="cut")
-    assert Commit.from_json(odd.to_json(), "key") == odd
+    assert read_record(Commit, record_bytes(odd), "key") == odd
     with pytest.raises(StoreError, match="update Pumice"):
-        Commit.from_json(odd.to_json().replace(b'"schema": 1', b'"schema": 2'), "key")
+        read_record(Commit, record_bytes(odd).replace(b'"schema": 1', b'"schema": 2'), "key")
     with pytest.raises(StoreError, match="key"):
-        Commit.from_json(b"{", "key")
+        read_record(Commit, b"{", "key")
+
+
+@pytest.mark.parametrize("field", [b'"number": null', b'"shard": 7', b'"new": 1,\n "number": 1'])
+def test_commits_with_fields_that_make_no_sense_are_named(field: bytes) -> None:
+    name = field.partition(b":")[0].replace(b'"new"', b'"number"')
+    data = re.sub(name + b": [^,]+", field, record_bytes(commit_of(ONE, ())))
+    with pytest.raises(StoreError, match="key is no record"):
+        read_record(Commit, data, "key")
+
+
+def test_a_failure_and_a_claim_may_have_more_fields(place: Store) -> None:
+    Ledger(place).claim(ONE)
+    body = place.get(ONE.key)
+    assert body is not None and b"nonce" in body
+    assert read_record(Claim, body, ONE.key) == ONE
 
 
 def test_shard_ids_are_one_safe_part() -> None:
@@ -98,8 +123,8 @@ def test_failures_and_crashes_are_told_apart(place: Store) -> None:
         ledger.claim(replace(ONE, attempt=attempt))
     ledger.fail(ONE, "decode", "no page could be read")
     crashed, failed = sorted(ledger.claims()[shard_id(SHARD), "work-a"], key=lambda one: -one.attempt)
-    assert (failed.attempt, failed.run_id, failed.failed) == (1, "run-1", ("decode", "no page could be read"))
-    assert (crashed.attempt, crashed.number, crashed.failed) == (2, 1, None)
+    assert (failed.attempt, failed.failure) == (1, Failure("run-1", "decode", "no page could be read"))
+    assert (crashed.attempt, crashed.number, crashed.failure) == (2, 1, None)
 
 
 def test_a_quarantine_ends_with_a_commit(place: Store) -> None:

@@ -22,7 +22,7 @@ from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import find_shards
 from jobs.ledger.records import rows_key
 from jobs.report.compact import compact
-from jobs.report.findings import SHOWN, Spread, _Tally
+from jobs.report.findings import SHOWN, Spread, _Sums
 from jobs.report.schema import SCHEMA, Row, write_parquet
 from jobs.shard.attempt import clean_shard
 from jobs.stores.local import LocalStore
@@ -40,9 +40,9 @@ def counted(rows: Sequence[Row], **columns: list[object]) -> api.Findings:
     for name, values in columns.items():
         index = SCHEMA.names.index(name)
         table = table.set_column(index, SCHEMA.field(index), pa.array(values, SCHEMA.field(index).type))
-    tally = _Tally()
-    tally.add(table)
-    return tally.findings({})
+    sums = _Sums()
+    sums.add(table)
+    return sums.findings({})
 
 
 def told(found: api.Findings) -> str:

@@ -16,6 +16,7 @@ from jobs import api
 from jobs.cli.main import app
 from jobs.driver import run as runs
 from jobs.errors import InputError
+from jobs.ledger.records import record_bytes
 from jobs.ledger.reviews import read_reviews
 from jobs.report.schema import TABLE_SCHEMA
 from jobs.report.table import rows
@@ -174,7 +175,7 @@ def test_what_is_cleaned_anew_after_a_withdrawal_was_seen_by_nobody(
     apply(saved, decisions(to, {BACK[0]: "reject"}))
     review = read_reviews(to)["box.tar"]  # as if newer weights had cleaned the shard since
     older = replace(review, decisions=(replace(review.decisions[0], recipe="older"),))
-    to.put(older.key, older.to_json())
+    to.put(older.key, record_bytes(older))
     applied = apply(saved, decisions(to, {BACK[0]: "accept"}))
     assert (applied.accepted, applied.run.shards) == (1, 1)
     row = table(to)[BACK[0]]

@@ -94,7 +94,7 @@ def recommitted(destination: Store, shard: str, key: str, data: bytes, **changes
     """Falsify an object together with the commit that names it, as a bug of ours would."""
     import hashlib
 
-    from jobs.ledger.records import done_key
+    from jobs.ledger.records import done_key, record_bytes
 
     commit = Ledger(destination).commits()[shard]
     destination.put(key, data)
@@ -103,7 +103,7 @@ def recommitted(destination: Store, shard: str, key: str, data: bytes, **changes
         for one in commit.staged
     ]
     false: Commit = replace(commit, staged=tuple(staged), **changes)  # type: ignore[arg-type]
-    destination.put(done_key(shard, commit.number), false.to_json())
+    destination.put(done_key(shard, commit.number), record_bytes(false))
 
 
 def with_rows(destination: Store, shard: str, change: Callable[[list[dict[str, object]]], object]) -> None:

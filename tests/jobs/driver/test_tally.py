@@ -1,4 +1,4 @@
-"""What the driver counts, and what of it is handed to Ray's metrics; Ray is played here."""
+"""The totals of a run, and what of them Ray's metrics get; Ray is played here."""
 
 import logging
 import re
@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from jobs.driver import metrics
-from jobs.driver.counts import UNKNOWN, Counts
 from jobs.driver.dispatch import Dispatch
 from jobs.driver.metrics import publishing
 from jobs.driver.outcome import CRASHED_BESIDE, RELEASED, SHARD_TIMEOUT, Outcome
+from jobs.driver.tally import UNKNOWN, Tally
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Task
 from jobs.shard.meter import Progress
@@ -53,26 +53,26 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def test_ends_of_attempts_are_told_apart() -> None:
-    counts = Counts()
+    tally = Tally()
     for code in (SHARD_TIMEOUT, "worker_died", CRASHED_BESIDE, RELEASED):
-        counts.crashed(None, code)
+        tally.crashed(None, code)
     for outcome in (Outcome("lost"), Outcome("store"), Outcome("done", commit(TASK), kinds=KINDS, seconds=7)):
-        counts.ended(outcome)
-    counts.crashed(commit(TASK), "worker_died")
-    assert counts.ends == {"timeout": 1, "crashed": 2, "released": 1, "lost": 1, "store": 1, "done": 2}
-    assert counts.pages[("cleaned", "")] == 4, "one page is of the commit whose worker died"
-    assert counts.pages[("failed", "unreadable")] == 2 and counts.pages[("failed", UNKNOWN)] == 0
-    assert (counts.take_seconds(), counts.take_seconds()) == ([7], [])
+        tally.ended(outcome)
+    tally.crashed(commit(TASK), "worker_died")
+    assert tally.ends == {"timeout": 1, "crashed": 2, "released": 1, "lost": 1, "store": 1, "done": 2}
+    assert tally.kinds[("cleaned", "")] == 4, "one page is of the commit whose worker died"
+    assert tally.kinds[("failed", "unreadable")] == 2 and tally.kinds[("failed", UNKNOWN)] == 0
+    assert (tally.take_seconds(), tally.take_seconds()) == ([7], [])
 
 
 def test_what_goes_wrong_is_logged_with_its_shard(caplog: pytest.LogCaptureFixture) -> None:
-    counts = Counts()
+    tally = Tally()
     with caplog.at_level(logging.WARNING):
-        counts.retried(TASK, "worker_died", "the worker died")
-        counts.quarantined(TASK, "worker_died", "the worker died")
+        tally.retried(TASK, "worker_died", "the worker died")
+        tally.gave_up(TASK, "worker_died", "the worker died")
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert all("box.tar" in record.getMessage() for record in caplog.records)
-    assert counts.retries == 1
+    assert tally.retries == 1
 
 
 def test_series_begin_at_nothing_and_end_at_the_totals(recorder: Recorder, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_series_begin_at_nothing_and_end_at_the_totals(recorder: Recorder, tmp_p
 def test_the_last_figures_go_out_although_the_run_breaks(recorder: Recorder, tmp_path: Path) -> None:
     dispatch = Dispatch(Ledger(LocalStore(tmp_path)), "run", 3)
     with pytest.raises(RuntimeError), publishing(dispatch, lambda _: None):
-        dispatch.counts.ended(Outcome("fatal"))
+        dispatch.tally.ended(Outcome("fatal"))
         raise RuntimeError
     assert recorder.values["pumice_attempts_total", "fatal"] == 1
 
