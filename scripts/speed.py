@@ -141,8 +141,8 @@ def job_time(pages: int) -> str:
     )
 
 
-class Memory(api.Silent):
-    """Samples the memory of the cleaners of this run."""
+class Memory:
+    """A watcher of a run that samples the memory of its cleaners."""
 
     def __init__(self) -> None:
         self.samples: list[tuple[float, float, float]] = []
