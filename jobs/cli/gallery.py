@@ -4,69 +4,54 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from jobs.cli.train import progress_bar, read_pairs
+from jobs.cli.console import err, out
+from jobs.cli.progress import training_bars
 from jobs.errors import InputError, PumiceError
-from model.gallery.garments import DEBIAN, SIDE, Garments, load_garments
-from model.gallery.page import figures_table, write_page
-from model.gallery.studio import QUICK_IMAGES, Studio
-from model.gallery.systems import SYSTEMS, exhibits
-from model.images import DataFault
+from model.gallery.systems import FASHION_MNIST, SYSTEMS, Data
 from model.markdown import replace_block
-from model.network.weights import WeightsError
-from model.training.cleaner_learner import TrainingFault
-from model.training.loop import Progress as Told
+from model.training.settings import TrainingFault
 
 BLOCK = "gallery"
-"""What `--table` fills in."""
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-class _Bars:
-    """A bar a training."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-
-    def begin(self, name: str, steps: int) -> Told:
-        task = self._bars.add_task(name, total=steps, facts="")
-        return lambda step, loss: self._bars.update(task, completed=step, facts=f"loss {loss:.4f}")
+"""The block that `--table` replaces."""
 
 
 def gallery_command(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help=f"Of {', '.join(SYSTEMS)}; else all.")
     ] = None,
-    data: Annotated[Path, typer.Option(help="Folder with Fashion-MNIST's four .gz files.")] = DEBIAN,
+    data: Annotated[Path, typer.Option(help="Folder with Fashion-MNIST's four .gz files.")] = FASHION_MNIST,
     pairs: Annotated[
         list[Path] | None, typer.Option(help="Folder with noisy/ and clean/ (or gt/), for text and papers.")
     ] = None,
     hold_out: Annotated[
         list[str] | None, typer.Option(help="Pairs to score text on, by folder/name: '*/*Noisew*'.")
     ] = None,
-    to: Annotated[Path, typer.Option("--out", help="Where trainings and the page go.")] = Path(
+    to: Annotated[Path, typer.Option("--out", help="Folder for the trainings and the page.")] = Path(
         "runs/gallery"
     ),
     table: Annotated[
         Path | None, typer.Option(help="Write the figures into the block `gallery` of this Markdown page.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="All randomness.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="A few steps, to see that all works.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Take only a few steps, to try it out.")] = False,
 ) -> None:
-    """Train the article's autoencoders and draw what they do; goes on where it stopped."""
+    """Train the article's autoencoders and draw what they do; continues trainings that stopped."""
+    from model.gallery.exhibits import exhibits, garments_for
+    from model.gallery.page import figures_table, write_page
+    from model.gallery.studio import Studio
+    from model.images import DataFault
+    from model.network.weights import WeightsError
+    from model.training.data import read_pairs
+
     chosen = _chosen(names or [], bool(pairs))
     page = _page_of(table)
     try:
-        garments = _garments(data, chosen, quick)
+        garments = garments_for(chosen, data, quick)
         known, held = read_pairs(pairs or [], hold_out or [])
-        with progress_bar("{task.description}") as bars:
-            shown = exhibits(Studio(to, seed, quick, _Bars(bars), garments, known, held), chosen)
+        with training_bars(err) as bars:
+            shown = exhibits(Studio(to, seed, quick, bars, garments, known, held), chosen)
         about = _about(seed, quick)
         written = write_page(to, shown, about)
         if table:
@@ -80,30 +65,22 @@ def gallery_command(
     out.print(f"Gallery: {written}", markup=False)
 
 
-def _chosen(names: Sequence[str], pairs: bool) -> list[str]:
-    """The systems to train; those that learn from pairs only where there are any, unless they are named."""
+def _chosen(names: Sequence[str], has_pairs: bool) -> list[str]:
+    """The named systems, or all; without pairs, all but those that learn from pairs."""
     unknown = [name for name in names if name not in SYSTEMS]
     if unknown:
         raise InputError(f"there is no system {unknown[0]}: there are {', '.join(SYSTEMS)}")
-    wanting = [name for name, entry in SYSTEMS.items() if entry.on_pairs and not pairs]
-    named = [name for name in names if name in wanting]
+    impossible = [name for name, data in SYSTEMS.items() if data is Data.PAIRS and not has_pairs]
+    named = [name for name in names if name in impossible]
     if named:
         raise InputError(f"{named[0]} learns from pages: name a folder of pairs with --pairs")
-    if not names and wanting:
-        err.print(f"Left out, for want of --pairs: {', '.join(wanting)}.")
-    return list(names) or [name for name in SYSTEMS if name not in wanting]
-
-
-def _garments(folder: Path, chosen: Sequence[str], quick: bool) -> Garments:
-    if any(not SYSTEMS[name].on_pairs for name in chosen):
-        garments = load_garments(folder)
-        return garments.some(QUICK_IMAGES) if quick else garments
-    none = np.zeros((0, SIDE, SIDE), np.uint8)
-    return Garments(none, none, none, np.zeros(0, np.uint8))
+    if not names and impossible:
+        err.print(f"Left out, as there are no --pairs: {', '.join(impossible)}.")
+    return list(names) or [name for name in SYSTEMS if name not in impossible]
 
 
 def _page_of(table: Path | None) -> str:
-    """The text of the page whose block is to be filled in; refused now rather than after all the work."""
+    """The text of the page whose block will be replaced; refused now rather than after all the work."""
     if table is None:
         return ""
     try:

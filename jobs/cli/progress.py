@@ -1,22 +1,28 @@
 """What a person sees while a run goes on: a bar on a terminal, a line now and then in a log."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 from jobs.cli.print_run import megabytes
-from jobs.ledger.plan import Plan
-from jobs.shard.meter import Progress as Totals
+
+if TYPE_CHECKING:
+    from jobs.ledger.plan import Plan
+    from jobs.shard.meter import Progress
 
 LOG_EVERY_S = 15.0
 
 
 class ProgressBar:
-    """Shows pages, pages/s, megapixels/s and the time left; a context manager and a `jobs.api.Watcher`.
+    """Shows pages, pages/s, megapixels/s and the time left; a context manager and a `jobs.driver.run.Watcher`.
 
     The bar's length is the bytes of source to read: they are known beforehand, pages are not.
     """
@@ -24,7 +30,7 @@ class ProgressBar:
     def __init__(self, console: Console) -> None:
         """Show nothing before there is something to do."""
         self._console = console
-        self._bar = Progress(
+        self._bar = Bars(
             TextColumn("cleaning"),
             BarColumn(),
             TextColumn("{task.percentage:3.0f}%"),
@@ -37,7 +43,7 @@ class ProgressBar:
         self._size = 0
         self._begun = self._logged = time.monotonic()
 
-    def __enter__(self) -> "ProgressBar":
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(
@@ -59,7 +65,7 @@ class ProgressBar:
             self._task = self._bar.add_task("clean", total=max(1, plan.size), facts="starting")
             self._bar.start()
 
-    def progressed(self, progress: Totals) -> None:
+    def progressed(self, progress: Progress) -> None:
         """Move the bar, or write a line if it is time to."""
         seconds = max(1e-3, time.monotonic() - self._begun)
         facts = (
@@ -77,6 +83,27 @@ class ProgressBar:
 def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for things done one after another; gives what is to be told how many are, of how many."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+class TrainingBars:
+    """Adds a bar for each training; a `model.gallery.studio.Watcher`."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def begin(self, name: str, steps: int) -> Callable[[int, float], None]:
+        """Add a bar; returns the function that moves it, to be called with the step and the loss."""
+        task = self._bars.add_task(name, total=steps, facts="")
+        return lambda step, loss: self._bars.update(task, completed=step, facts=f"loss {loss:.4f}")
+
+
+@contextmanager
+def training_bars(console: Console) -> Iterator[TrainingBars]:
+    """Bars for trainings, one below the other."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[facts]}"), TimeRemainingColumn(compact=True))  # fmt: skip
+    with Bars(*columns, console=console) as bars:
+        yield TrainingBars(bars)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.gallery.garments import SIDE
-from model.gallery.lessons import Light, Recipe, System, as_images, as_light
+from model.gallery.lessons import Light, System, SystemSettings, as_images, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown, spread
 from model.gallery.traditional import error
@@ -64,8 +64,8 @@ def change(model: Contractive, light: Light, noisy: Light) -> tuple[float, float
 
 def exhibit(studio: Studio) -> Exhibit:
     """Train it with and without the penalty, and shake both."""
-    model = studio.teach(Contractive, Recipe(name="contractive"), EPOCHS)
-    plain = studio.teach(lambda: Contractive(penalty=0), Recipe(name="not-contractive"), EPOCHS)
+    model = studio.teach(Contractive, SystemSettings(name="contractive"), EPOCHS)
+    plain = studio.teach(lambda: Contractive(penalty=0), SystemSettings(name="not-contractive"), EPOCHS)
     test = as_light(studio.garments.test)
     noise = np.random.default_rng((studio.seed, 2)).standard_normal(test.shape, np.float32) * NOISE
     noisy = np.asarray(test + noise, np.float32)

@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.gallery.garments import Images, salt_and_pepper
-from model.gallery.lessons import Examples, Light, Recipe, Shuffled, System, as_images, as_light
+from model.gallery.lessons import Examples, Light, Shuffled, System, SystemSettings, as_images, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown, spread
 from model.network.autoencoder import AutoencoderConfig
 from model.network.registry import for_pages
 from model.network.weights import load_weights
 from model.scoring.measures import psnr
-from model.training.cleaner_learner import TrainConfig
+from model.training.cleaner_learner import CleanerSettings
 from model.training.cleaner_samples import Batch
 from model.training.cleaner_train import train
 
@@ -77,7 +77,7 @@ def _printed(images: Images) -> Images:
 
 def exhibit(studio: Studio) -> Exhibit:
     """Train the article's and the cleaner's, and compare both with filters."""
-    recipe = Recipe(patience=PATIENCE, name="denoising", batch=BATCH)
+    recipe = SystemSettings(patience=PATIENCE, name="denoising", batch=BATCH)
     model = studio.teach(Denoising, recipe, EPOCHS, salt_and_pepper)
     clean = studio.garments.test
     noisy = as_images(salt_and_pepper(np.random.default_rng((studio.seed, 1)), as_light(clean)))
@@ -121,10 +121,10 @@ def _means(image: Light | Images, strength: int) -> Images:
 def _train_cleaner(studio: Studio) -> Path:
     data = Shuffled(studio.garments.known, _CLEANER_BATCH, studio.seed, salt_and_pepper)
     steps = studio.steps(EPOCHS * data.epoch)
-    config = TrainConfig(steps, studio.seed, network=_CLEANER)
+    config = CleanerSettings(steps, studio.seed, network=_CLEANER)
     return train(
         _Sheets(data), config, studio.out / "denoising-cleaner",
-        progress=studio.watcher.begin("denoising-cleaner", steps),
+        on_step=studio.watcher.begin("denoising-cleaner", steps),
     )  # fmt: skip
 
 

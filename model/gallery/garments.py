@@ -10,10 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from model.gallery.idx import read_idx
+from model.gallery.systems import FASHION_MNIST
 from model.images import DataFault
-
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package puts it."""
 
 CLASSES = (
     "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
@@ -50,6 +48,12 @@ class Garments:
         return Garments(self.known[:count], self.held[:count], self.test[:count], self.labels[:count])
 
 
+def no_garments() -> Garments:
+    """For systems that learn from something else."""
+    none = np.zeros((0, SIDE, SIDE), np.uint8)
+    return Garments(none, none, none, np.zeros(0, np.uint8))
+
+
 def load_garments(folder: Path) -> Garments:
     """Read the four files of Fashion-MNIST, by their own names.
 
@@ -58,8 +62,8 @@ def load_garments(folder: Path) -> Garments:
     """
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
         raise DataFault(
-            f"no Fashion-MNIST in {folder}: `apt install dataset-fashion-mnist` puts it into {DEBIAN}, "
-            "or name the folder of its four .gz files with --data"
+            f"no Fashion-MNIST in {folder}: `apt install dataset-fashion-mnist` puts it into "
+            f"{FASHION_MNIST}, or name the folder of its four .gz files with --data"
         )
     train, _ = _labelled(folder, "train")
     test, labels = _labelled(folder, "t10k")

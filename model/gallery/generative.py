@@ -5,7 +5,7 @@ from PIL import Image
 
 from model.gallery.garments import Images
 from model.gallery.latent import Space, drawn, elbo, manifold, nearest, survey
-from model.gallery.lessons import Recipe, as_images, as_light
+from model.gallery.lessons import SystemSettings, as_images, as_light
 from model.gallery.pictures import class_maps, mosaic, wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown, spread
 from model.gallery.variational import LATENTS, PlainCode, Variational, article_weight
@@ -46,12 +46,12 @@ def exhibit(studio: Studio) -> Exhibit:
     )  # fmt: skip
 
 
-def _recipe(name: str) -> Recipe:
-    return Recipe(name=name, optimizer="rmsprop", batch=BATCH)
+def _recipe(name: str) -> SystemSettings:
+    return SystemSettings(name=name, optimizer="rmsprop", batch=BATCH)
 
 
-def _better(name: str) -> Recipe:
-    return Recipe(name=name, ema=0.998, batch=BATCH)
+def _better(name: str) -> SystemSettings:
+    return SystemSettings(name=name, ema=0.998, batch=BATCH)
 
 
 def _elbo_figure(name: str, model: Variational, studio: Studio) -> tuple[str, str]:

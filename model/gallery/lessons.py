@@ -22,7 +22,8 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 from model.device import fast_training
 from model.gallery.garments import Images
 from model.network.weights import save_module
-from model.training.state import Settings, Training
+from model.training.settings import Settings
+from model.training.state import Training
 
 Light = NDArray[np.float32]
 """(N, H, W), 0 black to 1 white."""
@@ -44,7 +45,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Recipe(Settings):
+class SystemSettings(Settings):
     """How a network of the gallery is trained.
 
     Attributes:
@@ -86,7 +87,7 @@ class Lesson(Training[System, Examples]):
 
     clip = math.inf
 
-    def __init__(self, model: System, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, model: System, recipe: SystemSettings, device: torch.device) -> None:
         """Start from a network, which is moved to the device and changed."""
         self._recipe = recipe
         super().__init__(model, recipe, device)

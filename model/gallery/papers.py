@@ -23,7 +23,7 @@ from model.drawing.real_paper import take_apart
 from model.drawing.textures import grain
 from model.gallery.garments import Images, fingerprint
 from model.gallery.latent import nearest
-from model.gallery.lessons import Examples, Recipe, System, as_images, as_light
+from model.gallery.lessons import Examples, System, SystemSettings, as_images, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown
 from model.gallery.variational import kl_divergence, reparameterised
@@ -181,7 +181,7 @@ def exhibit(studio: Studio) -> Exhibit:
 
 
 def _taught(studio: Studio, source: PaperPatches) -> PaperSource:
-    recipe = Recipe(
+    recipe = SystemSettings(
         STEPS, studio.seed, ema=0.998, name="papers", batch=BATCH,
         data=sum(fingerprint(paper) for paper in source.papers),
     )  # fmt: skip

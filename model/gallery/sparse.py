@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.gallery.garments import SIDE
-from model.gallery.lessons import Light, Recipe, System, as_images, as_light
+from model.gallery.lessons import Light, System, SystemSettings, as_images, as_light
 from model.gallery.pictures import mosaic, wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown, spread
 from model.gallery.traditional import error
@@ -62,8 +62,8 @@ def activity(model: Sparse, light: Light) -> NDArray[np.bool_]:
 def exhibit(studio: Studio) -> Exhibit:
     """Train it with and without the penalty, and count what fires."""
     mean = as_light(studio.garments.known).mean(0)
-    model = studio.teach(lambda: Sparse(mean), Recipe(name="sparse"), EPOCHS)
-    dense = studio.teach(lambda: Sparse(mean, penalty=0), Recipe(name="not-sparse"), EPOCHS)
+    model = studio.teach(lambda: Sparse(mean), SystemSettings(name="sparse"), EPOCHS)
+    dense = studio.teach(lambda: Sparse(mean, penalty=0), SystemSettings(name="not-sparse"), EPOCHS)
     test = as_light(studio.garments.test)
     by_model, by_dense = shown(model, test)[:, 0], shown(dense, test)[:, 0]
     fires, all_fire = activity(model, test), activity(dense, test)

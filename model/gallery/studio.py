@@ -9,10 +9,20 @@ import torch
 from PIL import Image
 
 from model.gallery.garments import Garments, Images, fingerprint
-from model.gallery.lessons import Examples, Lesson, Light, Recipe, Shuffled, Spoil, System, examples, glorot
+from model.gallery.lessons import (
+    Examples,
+    Lesson,
+    Light,
+    Shuffled,
+    Spoil,
+    System,
+    SystemSettings,
+    examples,
+    glorot,
+)
 from model.network.weights import load_module
 from model.page import Pair
-from model.training.loop import Batches, Progress, Rhythm, learn
+from model.training.loop import Batches, OnStep, Rhythm, learn
 
 SystemT = TypeVar("SystemT", bound=System)
 
@@ -58,7 +68,7 @@ class Exhibit:
 class Watcher(Protocol):
     """Told of trainings."""
 
-    def begin(self, name: str, steps: int) -> Progress:
+    def begin(self, name: str, steps: int) -> OnStep:
         """A training begins; what is to be told of its steps."""
 
 
@@ -89,7 +99,7 @@ class Studio:
         return min(count, QUICK_STEPS) if self.quick else count
 
     def teach(
-        self, build: Callable[[], SystemT], recipe: Recipe, epochs: float, spoil: Spoil | None = None
+        self, build: Callable[[], SystemT], recipe: SystemSettings, epochs: float, spoil: Spoil | None = None
     ) -> SystemT:
         """Train a network on the garments; see `train`. The recipe's steps are set by the epochs."""
         data = Shuffled(self.garments.known, recipe.batch, self.seed, spoil)
@@ -105,7 +115,7 @@ class Studio:
     def train(
         self,
         build: Callable[[], SystemT],
-        recipe: Recipe,
+        recipe: SystemSettings,
         data: Batches[Examples],
         epoch: int,
         held: Sequence[Examples],

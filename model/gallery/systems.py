@@ -1,41 +1,30 @@
-"""The article's systems by name, and what each needs."""
+"""The article's systems by name, and what they learn from.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+This module imports no torch: the command line shows the names in its help.
+"""
 
-from model.gallery import contractive, denoising, generative, papers, sparse, text, traditional
-from model.gallery.studio import Exhibit, Studio
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A system of the article.
-
-    Attributes:
-        exhibit: trains it and shows it.
-        on_pairs: whether it learns from pairs of pages, and not from garments.
-    """
-
-    exhibit: Callable[[Studio], Exhibit]
-    on_pairs: bool = False
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
 
 
-SYSTEMS: Mapping[str, Entry] = {
-    "traditional": Entry(traditional.exhibit),
-    "denoising": Entry(denoising.exhibit),
-    "sparse": Entry(sparse.exhibit),
-    "contractive": Entry(contractive.exhibit),
-    "text": Entry(text.exhibit, on_pairs=True),
-    "variational": Entry(generative.exhibit),
-    "papers": Entry(papers.exhibit, on_pairs=True),
+class Data(Enum):
+    """What a system learns from."""
+
+    GARMENTS = "Fashion-MNIST"
+    PAIRS = "pairs of pages"
+
+
+SYSTEMS: Mapping[str, Data] = {
+    "traditional": Data.GARMENTS,
+    "denoising": Data.GARMENTS,
+    "sparse": Data.GARMENTS,
+    "contractive": Data.GARMENTS,
+    "text": Data.PAIRS,
+    "variational": Data.GARMENTS,
+    "papers": Data.PAIRS,
 }
+"""In the article's order."""
 
-
-def exhibits(studio: Studio, names: Sequence[str]) -> dict[str, Exhibit]:
-    """Train and draw these systems, in the article's order.
-
-    Raises:
-        DataFault: the data won't do.
-        TrainingFault: a training can't go on.
-    """
-    return {name: entry.exhibit(studio) for name, entry in SYSTEMS.items() if name in names}
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package puts the files of Fashion-MNIST."""

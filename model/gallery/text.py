@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.gallery.garments import fingerprint
-from model.gallery.lessons import Examples, Recipe, System, as_light
+from model.gallery.lessons import Examples, System, SystemSettings, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio
 from model.images import DataFault
@@ -26,7 +26,7 @@ from model.network.weights import load_weights
 from model.page import Page, Pair, as_grey, crop
 from model.scoring.measures import rmse
 from model.shipped import CLEANER
-from model.training.cleaner_learner import TrainConfig
+from model.training.cleaner_learner import CleanerSettings
 from model.training.cleaner_samples import Patches
 from model.training.cleaner_train import train, validation_error
 
@@ -110,7 +110,7 @@ def exhibit(studio: Studio) -> Exhibit:
 def _article(studio: Studio, known: Sequence[Pair]) -> Text:
     kept, out = _split(known)
     data = Details(kept, studio.seed)
-    recipe = Recipe(
+    recipe = SystemSettings(
         EPOCHS * data.epoch, studio.seed,
         patience=PATIENCE, name="text", batch=BATCH, data=_checksum(known),
     )  # fmt: skip
@@ -132,8 +132,8 @@ def _cleaner(studio: Studio, known: Sequence[Pair]) -> Network:
     kept, _ = _split(known)
     steps = studio.steps(round(EPOCHS * Details(kept, studio.seed).epoch * _PIXELS))
     weights: Path = train(
-        Patches(kept, [], studio.seed), TrainConfig(steps, studio.seed),
-        studio.out / "text-cleaner", progress=studio.watcher.begin("text-cleaner", steps),
+        Patches(kept, [], studio.seed), CleanerSettings(steps, studio.seed),
+        studio.out / "text-cleaner", on_step=studio.watcher.begin("text-cleaner", steps),
     )  # fmt: skip
     return load_weights(weights)
 

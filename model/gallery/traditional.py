@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.gallery.garments import SIDE, Images
-from model.gallery.lessons import Light, Recipe, System, as_images, as_light
+from model.gallery.lessons import Light, System, SystemSettings, as_images, as_light
 from model.gallery.pictures import wall
 from model.gallery.studio import Exhibit, Picture, Studio, shown, spread
 
@@ -88,9 +88,9 @@ def error(light: Light, wanted: Light) -> float:
 
 def exhibit(studio: Studio) -> Exhibit:
     """Train both, and compare them with principal components."""
-    recipe = Recipe(ema=0.998, name="traditional")
+    recipe = SystemSettings(ema=0.998, name="traditional")
     model = studio.teach(Traditional, recipe, EPOCHS)
-    linear = studio.teach(lambda: Traditional(linear=True), Recipe(ema=0.998, name="linear"), EPOCHS)
+    linear = studio.teach(lambda: Traditional(linear=True), SystemSettings(ema=0.998, name="linear"), EPOCHS)
     components = principal_components(studio.garments.known, CODE)
     test = as_light(studio.garments.test)
     by_linear, by_model, by_components = shown(linear, test), shown(model, test), components.restored(test)

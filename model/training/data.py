@@ -1,7 +1,8 @@
-"""Training data on disk: pairs of damaged and clean pages, and clean pages to be damaged by code."""
+"""Training data: pairs of damaged and clean pages from disk, and clean pages that code will damage."""
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,39 @@ from model.drawing.pages import render_page, system_fonts
 from model.images import IMAGES, DataFault, read_page
 from model.page import Page, Pair, as_grey
 from model.scoring.cases import find_cases
+from model.training.cleaner_samples import Patches
+
+CLEAN_PAGES = 120
+"""The most clean pages that are read from one folder."""
+RENDERED_PAGES = 200
+
+
+def read_pairs(folders: Sequence[Path], patterns: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of all folders, named `folder/name`: those to train on, and those held out by the patterns.
+
+    Raises:
+        DataFault: a folder holds no readable pairs, no pair is left to train on, or the patterns match none.
+    """
+    pairs = [
+        replace(pair, name=f"{folder.name}/{pair.name}") for folder in folders for pair in load_pairs(folder)
+    ]
+    known, held = hold_out(pairs, patterns)
+    if pairs and not known:
+        raise DataFault("--hold-out holds out all pairs: none is left to train on")
+    if patterns and not held:
+        raise DataFault(f"--hold-out {' '.join(patterns)} matches none of the pairs: check the patterns")
+    return known, held
+
+
+def make_patches(known: Sequence[Pair], clean: Sequence[Path], seed: int) -> Patches:
+    """The training samples: pairs, pages from folders of clean ones, and pages drawn by our own code.
+
+    Raises:
+        DataFault: a folder holds no readable clean pages.
+    """
+    rng = np.random.default_rng(seed)
+    pages = [page for folder in clean for page in load_clean_pages(folder, rng, CLEAN_PAGES)]
+    return Patches(known, pages + render_pages(rng, RENDERED_PAGES), seed)
 
 
 def load_pairs(folder: Path) -> list[Pair]:
@@ -23,29 +57,25 @@ def load_pairs(folder: Path) -> list[Pair]:
     pairs = []
     for case in find_cases(folder):
         noisy, truth = case.read()
-        assert truth is not None  # without OCR, whoever has no truth is refused
+        assert truth is not None  # without OCR, a scan without a truth is refused
         pairs.append(Pair(case.name, noisy, as_grey(truth) if noisy.ndim == 2 else truth))  # noqa: PLR2004
     return pairs
 
 
-def _files(paths: Iterable[Path], suffixes: Sequence[str]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in suffixes and path.is_file())
-
-
 def hold_out(pairs: Sequence[Pair], patterns: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
-    """Split by name: those that match any of the glob patterns are held out, never trained on."""
+    """Split by name into pairs to train on, and held-out ones: those that match any of the glob patterns."""
     held = [any(fnmatch.fnmatch(pair.name, pattern) for pattern in patterns) for pair in pairs]
     known = [pair for pair, out in zip(pairs, held, strict=True) if not out]
     return known, [pair for pair, out in zip(pairs, held, strict=True) if out]
 
 
 def load_clean_pages(folder: Path, rng: Generator, limit: int) -> list[Page]:
-    """Up to `limit` clean pages: the folder's images, and pages of its PDFs drawn at 150 to 350 dpi.
+    """Up to `limit` clean pages: the folder's images, and one page of each of its PDFs at 150 to 350 dpi.
 
     Raises:
         DataFault: the folder holds neither images nor PDFs, or one of them can't be read.
     """
-    paths = _files(folder.rglob("*"), (*IMAGES, ".pdf"))
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (*IMAGES, ".pdf") and p.is_file())
     if not paths:
         raise DataFault(f"{folder} holds no images and no PDFs to learn clean pages from")
     chosen = [paths[i] for i in rng.permutation(len(paths))[:limit]]
@@ -53,7 +83,11 @@ def load_clean_pages(folder: Path, rng: Generator, limit: int) -> list[Page]:
 
 
 def pdf_page(path: Path, rng: Generator) -> Page:
-    """A page of a PDF drawn at 150 to 350 dpi; raises DataFault."""
+    """A random page of a PDF in grey, drawn at 150 to 350 dpi.
+
+    Raises:
+        DataFault: the PDF can't be read or has no pages.
+    """
     try:
         document = pypdfium2.PdfDocument(path)
         try:

@@ -1,8 +1,8 @@
-"""The guard's training: what it learns from a batch, and how.
+"""The guard's training: its loss and its settings.
 
-Nearly all cells are as they should be, so the network starts out believing that, what is wrong counts
-twice. The focal loss (Lin et al. 2017, arXiv:1708.02002) may count cells the less the surer the network is
-right about them: one cell that it is badly wrong about decides over a page.
+Nearly all cells are right, and the network starts out by expecting that. So wrong cells count twice. The
+focal loss (Lin et al. 2017, arXiv:1708.02002) can give less weight to cells that the network already judges
+well: one cell that it judges badly decides about a whole page.
 """
 
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from model.device import fast_training
 from model.guard.network import GuardNetwork, load_guard, save_guard
 from model.training.guard_samples import GuardBatch
-from model.training.loop import Batches, Progress, Rhythm, learn
+from model.training.loop import Batches, OnStep, Rhythm, learn
 from model.training.muon import MuonTraining
-from model.training.state import Settings
+from model.training.settings import Settings
 
 LOG_EVERY, CHECKPOINT_EVERY = 50, 250
 _WRONG = 2.0
@@ -26,13 +26,13 @@ _WRONG = 2.0
 
 @dataclass(frozen=True)
 class GuardSettings(Settings):
-    """How to train; `focus` is the focal loss's exponent, 0 for plain cross-entropy."""
+    """The settings of a guard's training; `focus` is the exponent of the focal loss, 0 for cross-entropy."""
 
     focus: float = 0.0
 
 
 class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
-    """The state of a guard's training."""
+    """The state of a training of the guard."""
 
     def __init__(self, model: GuardNetwork, config: GuardSettings, device: torch.device) -> None:
         """Start from a network, which is moved to the device and changed."""
@@ -56,7 +56,7 @@ class GuardLearner(MuonTraining[GuardNetwork, GuardBatch]):
         return (error * missed * sure).sum() / sure.sum().clamp(min=1)
 
     def save_weights(self, path: Path) -> Path:
-        """Write the average as safetensors, whole or not at all; the path, to hand on."""
+        """Write the average as safetensors, whole or not at all; returns the path."""
         return save_guard(self.averaged(), path)
 
 
@@ -65,16 +65,16 @@ def train_guard(
     config: GuardSettings,
     out: Path,
     init: Path | None = None,
-    progress: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> Path:
-    """Train a guard, anew or from `init`, or continue what lies in `out`; see `model.training.loop.learn`.
+    """Train a guard, or continue the training in `out`; see `model.training.loop.learn`.
 
     Raises:
-        TrainingFault: the loss is not a number, or `out` holds a training of other settings.
+        TrainingFault: the loss is not a number, or `out` holds a training with other settings.
         WeightsError: `init` holds no guard.
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     state = GuardLearner(load_guard(init).train() if init else GuardNetwork(), config, device)
     rhythm = Rhythm(LOG_EVERY, CHECKPOINT_EVERY, config.steps)
-    return learn(state, data, out, rhythm, progress=progress)
+    return learn(state, data, out, rhythm, on_step=on_step)

@@ -1,7 +1,7 @@
-"""The training loop, whatever is learnt: batches drawn ahead, a log, checkpoints, validation, an end.
+"""The training loop for every network: batches drawn ahead, a log, checkpoints, validation, an end.
 
-A checkpoint every so often lets the same command continue; batches are seeded by step. Where there is
-something to validate on, the best average is the result, and a training that gets no better stops.
+Checkpoints let the same command continue; each batch is drawn from a seed and its step alone. With data to
+validate on, the best average is the result, and a training stops when it gets no better.
 """
 
 import json
@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
-from model.training.state import BatchT, ModelT, Training, TrainingFault
+from model.training.settings import TrainingFault
+from model.training.state import BatchT, ModelT, Training
 
 Drawn_co = TypeVar("Drawn_co", covariant=True)
 
-Progress: TypeAlias = Callable[[int, float], None]
+OnStep: TypeAlias = Callable[[int, float], None]
 """Called with the step and the mean loss since the last call."""
 
 
 class Batches(Protocol[Drawn_co]):
-    """Where batches come from; each is decided by its step alone."""
+    """Where batches come from; a batch depends on nothing but its step."""
 
     def batches(self, first: int, last: int) -> Iterator[Drawn_co]:
         """The batches of steps first..last-1."""
@@ -29,12 +30,12 @@ class Batches(Protocol[Drawn_co]):
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often things are done, in steps; each a multiple of the one before it.
+    """How many steps lie between two events; each number is a multiple of the one before it.
 
     Attributes:
-        log: a line of the log; only where it stands can a training be continued.
-        checkpoint: a checkpoint.
-        validate: a validation.
+        log: lines of the log; a training can only be continued from a step that has one.
+        checkpoint: checkpoints.
+        validate: validations.
     """
 
     log: int
@@ -48,23 +49,23 @@ def learn(
     out: Path,
     rhythm: Rhythm,
     check: Callable[[ModelT], float] | None = None,
-    progress: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> Path:
-    """Train, or continue what lies in `out`.
+    """Train, or continue the training in `out`.
 
     Args:
         state: the training, at its start.
         data: where batches come from.
         out: a folder for checkpoint.pt, log.jsonl, best.safetensors and the finished weights.safetensors.
-        rhythm: how often what is done.
-        check: how wrong a network is, on data held out; without it the last weights are the result.
-        progress: told of the steps.
+        rhythm: how often to log, to write a checkpoint and to validate.
+        check: the error of a network on data held out; without it the last weights are the result.
+        on_step: called whenever a line of the log is written.
 
     Returns:
         The path of the weights.
 
     Raises:
-        TrainingFault: the loss is not a number, or `out` holds a training of other settings.
+        TrainingFault: the loss is not a number, or `out` holds a training with other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
     first = state.restore(out / "checkpoint.pt")
@@ -72,8 +73,8 @@ def learn(
     if not log.ended(state.config.patience):
         for done, loss in state.run(_ahead(data, first, state.config.steps), rhythm.log):
             log.add(done, "loss", loss)
-            if progress:
-                progress(done, loss)
+            if on_step:
+                on_step(done, loss)
             if _checked(state, done, rhythm, check, out, log):
                 break
     best, weights = out / "best.safetensors", out / "weights.safetensors"
@@ -88,7 +89,7 @@ def _checked(
     out: Path,
     log: "_Log",
 ) -> bool:
-    """Validate and keep what has been learnt, when it is time; whether training should end."""
+    """Validate and write a checkpoint when it is time; returns whether the training should end."""
     last = done == state.config.steps
     if check and (last or done % rhythm.validate == 0):
         error = check(state.averaged())
@@ -108,10 +109,10 @@ def _copied(path: Path, to: Path) -> Path:
 
 
 class _Log:
-    """log.jsonl: a line for every few steps' mean loss, and one for every validation."""
+    """log.jsonl: lines with the mean loss of the last steps, and a line for each validation."""
 
     def __init__(self, path: Path, first: int) -> None:
-        """Go on after step `first`: what was logged beyond it will be logged again."""
+        """Go on after step `first`: lines of later steps are removed, as these steps are done again."""
         lines = path.read_text().splitlines() if path.exists() else []
         facts = [fact for fact in map(json.loads, lines) if fact["step"] <= first]
         path.write_text("".join(json.dumps(fact) + "\n" for fact in facts))
@@ -119,10 +120,10 @@ class _Log:
         self.validations: list[float] = [fact["validation"] for fact in facts if "validation" in fact]
 
     def add(self, step: int, what: str, value: float) -> None:
-        """Note a number.
+        """Write a line with a value.
 
         Raises:
-            TrainingFault: it isn't one.
+            TrainingFault: the value is not finite.
         """
         if not math.isfinite(value):
             raise TrainingFault(f"the {what} is not a number at step {step}: lower the learning rate")
@@ -132,13 +133,13 @@ class _Log:
             self.validations.append(value)
 
     def ended(self, patience: int) -> bool:
-        """Whether the last `patience` validations were no better than one before them."""
+        """Whether none of the last `patience` validations was better than the best before them."""
         past = self.validations
         return bool(past) and len(past) - 1 - past.index(min(past)) >= patience
 
 
 def _ahead(data: Batches[BatchT], first: int, last: int) -> Iterator[tuple[int, BatchT]]:
-    """Draw batches on a thread while the network learns: drawing is mostly OpenCV, which frees the GIL."""
+    """Draw the next batch on a thread while the network learns: OpenCV does most of it without the GIL."""
     batches = data.batches(first, last)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, batches, None)

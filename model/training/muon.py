@@ -1,8 +1,9 @@
-"""Training by Muon: what the cleaner's and the guard's trainings have in common.
+"""Training with the Muon optimizer, for the cleaner's and the guard's networks.
 
-Convolutions between stems and heads learn by Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon;
-steps scaled as in Liu et al. 2025, arXiv:2502.16982), which got further in 400 steps than AdamW in as much
-time; the rest by AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101). Both on one cosine cycle.
+The convolutions between the first and the last layers learn by Muon (Jordan et al. 2024,
+kellerjordan.github.io/posts/muon; steps scaled as in Liu et al. 2025, arXiv:2502.16982): 400 steps of it
+reached a lower error than AdamW did in the same time. All other layers learn by AdamW (Loshchilov & Hutter
+2019, arXiv:1711.05101). Both follow one cosine cycle.
 """
 
 from abc import abstractmethod
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-from model.training.state import BatchT, ModelT, Settings, Training
+from model.training.settings import Settings
+from model.training.state import BatchT, ModelT, Training
 
 
 class MuonTraining(Training[ModelT, BatchT]):
@@ -27,7 +29,7 @@ class MuonTraining(Training[ModelT, BatchT]):
 
     @abstractmethod
     def _inner(self) -> Iterable[nn.Module]:
-        """The parts between stems and heads."""
+        """The parts between the first and the last layers."""
 
     def _optimizers(self) -> list[Optimizer]:
         self._matrices = _matrices(self._inner())
@@ -50,7 +52,7 @@ class MuonTraining(Training[ModelT, BatchT]):
 
 
 def _matrices(parts: Iterable[nn.Module]) -> list[tuple[nn.Parameter, nn.Parameter]]:
-    """The convolutions' weights, each with a matrix that shares its memory: Muon wants matrices."""
+    """The convolutions' weights, each with a matrix that shares its memory: Muon takes only matrices."""
     layers = [layer for part in parts for layer in part.modules()]
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
     weights = [cast(nn.Parameter, layer.weight) for layer in convolutions]
@@ -60,5 +62,5 @@ def _matrices(parts: Iterable[nn.Module]) -> list[tuple[nn.Parameter, nn.Paramet
 
 
 def _flat(weight: Tensor) -> Tensor:
-    """(A, B, h, w), channels last, as (A, h * w * B): a view."""
+    """A view of (A, B, h, w), channels last, as (A, h * w * B)."""
     return weight.permute(0, 2, 3, 1).flatten(1)

@@ -1,14 +1,14 @@
-"""A network in training, whatever it learns: its steps, the moving average of its weights, its checkpoints.
+"""A network in training: its steps, the moving average of its weights, its checkpoints.
 
-What is kept is the weights' moving average (Polyak & Juditsky 1992); an average that keeps nothing of what
-was (`ema` 0) is the weights themselves.
+The result is the moving average of the weights (Polyak & Juditsky 1992). With `ema` 0 the average is the
+weights themselves.
 """
 
 import json
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -18,35 +18,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from model.training.settings import Settings, TrainingFault
+
 ModelT = TypeVar("ModelT", bound=nn.Module)
 BatchT = TypeVar("BatchT")
 
 
-class TrainingFault(RuntimeError):
-    """Training can't go on; the sentence says why."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides the result of any training, besides its data and its network.
-
-    Attributes:
-        steps: batches to learn from.
-        seed: all randomness.
-        learning_rate: the cycle's peak, where there is a cycle.
-        ema: how much of the weights' moving average stays at each step.
-        patience: validations in a row without a better result after which a training stops.
-    """
-
-    steps: int
-    seed: int = 0
-    learning_rate: float = 2e-3
-    ema: float = 0.998
-    patience: int = 8
-
-
 class Training(ABC, Generic[ModelT, BatchT]):
-    """One training's state; what a checkpoint holds."""
+    """The state of one training, which a checkpoint stores."""
 
     clip: ClassVar[float] = 1.0
     """The largest norm of a step's gradient."""
@@ -63,22 +42,22 @@ class Training(ABC, Generic[ModelT, BatchT]):
 
     @abstractmethod
     def _optimizers(self) -> list[Optimizer]:
-        """What changes the weights."""
+        """The optimizers that change the weights."""
 
     @abstractmethod
     def _schedule(self, optimizer: Optimizer) -> LRScheduler:
-        """How an optimizer's rate changes by the step."""
+        """How the learning rate of an optimizer changes from step to step."""
 
     @abstractmethod
     def _loss(self, batch: BatchT) -> Tensor:
-        """What a step makes smaller: one number."""
+        """The loss of a batch: one number, which a step makes smaller."""
 
     @abstractmethod
     def save_weights(self, path: Path) -> Path:
-        """Write the average as safetensors, whole or not at all; the path, to hand on."""
+        """Write the average as safetensors, whole or not at all; returns the path."""
 
     def run(self, batches: Iterator[tuple[int, BatchT]], every: int) -> Iterator[tuple[int, float]]:
-        """Learn from the batches; every so many steps the number done and the mean loss since."""
+        """Learn from batches; yields the number of steps done and the mean loss, once `every` steps."""
         losses = []
         for step, batch in batches:
             losses.append(self._step(batch))
@@ -99,7 +78,7 @@ class Training(ABC, Generic[ModelT, BatchT]):
         return float(loss.detach())
 
     def _hand_on_gradients(self) -> None:  # noqa: B027 - most optimizers work on the parameters themselves
-        """Give the optimizers the gradients of what they work on, where that isn't the parameters."""
+        """Copy the gradients to the tensors that optimizers change, where these are not the parameters."""
 
     def averaged(self) -> ModelT:
         """The moving average of the weights so far."""
@@ -113,16 +92,16 @@ class Training(ABC, Generic[ModelT, BatchT]):
         unfinished.replace(path)
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state, by its name in a checkpoint."""
+        """The parts that have a state, by their names in a checkpoint."""
         optimizers = {f"optimizer{i}": optimizer for i, optimizer in enumerate(self.optimizers)}
         schedules = {f"schedule{i}": schedule for i, schedule in enumerate(self.schedules)}
         return {"model": self.model, "ema": self._ema, **optimizers, **schedules}
 
     def restore(self, path: Path) -> int:
-        """Go on from a checkpoint, if there is one; the number of steps that were done.
+        """Go on from a checkpoint, if there is one; returns the number of steps done.
 
         Raises:
-            TrainingFault: it is of other settings, or unreadable.
+            TrainingFault: the checkpoint has other settings or can't be read.
         """
         if not path.exists():
             return 0

@@ -97,7 +97,7 @@ def tesseract(monkeypatch: pytest.MonkeyPatch) -> None:
         return "pumice"[: int(page.max()) // 42]
 
     monkeypatch.setattr("model.scoring.reading.read_text", read)
-    monkeypatch.setattr("jobs.cli.evaluate.require_languages", lambda languages: None)
+    monkeypatch.setattr("model.scoring.tesseract.require_languages", lambda languages: None)
 
 
 def scored_text(page: dict[str, Any]) -> tuple[float, float, int, list[str]]:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs.cli import train as cli_model
 from jobs.cli.main import app
 from jobs.errors import InputError
 from model.network.article import ArticleNetwork
@@ -18,8 +17,8 @@ from model.network.weights import fingerprint, load_weights
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    for name in ("RENDERED_PAGES", "CHECK_PAGES"):
-        monkeypatch.setattr(cli_model, name, 1)
+    monkeypatch.setattr("model.training.data.RENDERED_PAGES", 1)
+    monkeypatch.setattr("model.training.card.CHECK_PAGES", 1)
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def test_the_card_tells_how_weights_were_made_and_from_which(
     assert json.loads((tmp_path / "c" / "weights.json").read_text())["learning_rate"] == 0.0002
 
 
-def test_the_articles_network_is_trained_alike(
+def test_the_articles_network_is_trained_the_same_way(
     tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(monkeypatch, "--pairs", pairs, "--network", "article", "--out", tmp_path / "out")
@@ -67,7 +66,7 @@ def test_the_articles_network_is_trained_alike(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--hold-out", "*"), "holds all pairs out"),
+        (("--hold-out", "*"), "holds out all pairs"),
         (("--hold-out", "none/*"), "matches none of the pairs"),
         (("--init", "nowhere.safetensors"), "can't read weights nowhere.safetensors"),
         (("--clean", "nowhere"), "nowhere holds no images and no PDFs"),

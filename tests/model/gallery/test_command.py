@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs.cli import gallery as cli_gallery
 from jobs.cli.main import app
 from jobs.errors import InputError, PumiceError
 from model.gallery.page import figures_table, html
@@ -102,9 +101,9 @@ def test_without_pairs_those_that_need_them_are_left_out(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[Sequence[str]] = []
-    monkeypatch.setattr(cli_gallery, "exhibits", lambda studio, names: asked.append(names) or {})
+    monkeypatch.setattr("model.gallery.exhibits.exhibits", lambda studio, names: asked.append(names) or {})
     run("--data", data, "--out", tmp_path)
-    assert "Left out, for want of --pairs: text, papers." in capsys.readouterr().err
+    assert "Left out, as there are no --pairs: text, papers." in capsys.readouterr().err
     assert asked == [["traditional", "denoising", "sparse", "contractive", "variational"]]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.gallery.garments import DEBIAN, load_garments, salt_and_pepper
+from model.gallery.garments import load_garments, salt_and_pepper
 from model.gallery.idx import MAX_BYTES, read_idx
+from model.gallery.systems import FASHION_MNIST
 from model.images import DataFault
 from tests.garments import draw_garments, idx, write_fashion_mnist
 
@@ -91,9 +92,9 @@ def test_files_that_do_not_fit_are_named(
     assert name in str(caught.value)
 
 
-@pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs Debian's dataset-fashion-mnist")
+@pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason="needs Debian's dataset-fashion-mnist")
 def test_the_real_one_is_read() -> None:
-    garments = load_garments(DEBIAN)
+    garments = load_garments(FASHION_MNIST)
     assert len(garments.known) + len(garments.held) == 60_000 and len(garments.test) == 10_000
     assert (np.bincount(garments.labels) == 1000).all()
 

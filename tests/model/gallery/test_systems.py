@@ -10,7 +10,7 @@ import torch
 from model.gallery.contractive import Contractive, change
 from model.gallery.denoising import Denoising
 from model.gallery.garments import Garments, salt_and_pepper
-from model.gallery.lessons import Recipe, as_light
+from model.gallery.lessons import SystemSettings, as_light
 from model.gallery.sparse import Sparse, activity
 from model.gallery.studio import Studio, shown
 from model.gallery.traditional import (
@@ -20,12 +20,12 @@ from model.gallery.traditional import (
     principal_components,
     spanned,
 )
-from model.training.loop import Progress
+from model.training.loop import OnStep
 from tests.garments import drawn
 
 
 class Unwatched:
-    def begin(self, name: str, steps: int) -> Progress:
+    def begin(self, name: str, steps: int) -> OnStep:
         return lambda step, loss: None
 
 
@@ -50,7 +50,7 @@ def of_few_factors(count: int) -> Garments:
 
 def test_the_linear_one_finds_the_principal_components(tmp_path: Path) -> None:
     garments = of_few_factors(4200)
-    recipe = Recipe(ema=0.99, learning_rate=1e-2, name="linear", batch=32)
+    recipe = SystemSettings(ema=0.99, learning_rate=1e-2, name="linear", batch=32)
     model = studio(tmp_path, garments).teach(lambda: Traditional(4, linear=True), recipe, 12)
     components = principal_components(garments.known, 4)
     test = as_light(garments.test)
@@ -72,7 +72,9 @@ def test_principal_angles_are_those_of_the_spaces() -> None:
 
 def test_the_denoising_one_takes_noise_away(tmp_path: Path) -> None:
     room = studio(tmp_path)
-    model = room.teach(Denoising, Recipe(name="denoising", batch=8, learning_rate=3e-3), 5, salt_and_pepper)
+    model = room.teach(
+        Denoising, SystemSettings(name="denoising", batch=8, learning_rate=3e-3), 5, salt_and_pepper
+    )
     test = as_light(room.garments.test)
     noisy = salt_and_pepper(np.random.default_rng(5), test)
     assert error(shown(model, noisy)[:, 0], test) < 0.7 * error(noisy, test)
@@ -82,7 +84,7 @@ def test_the_denoising_one_takes_noise_away(tmp_path: Path) -> None:
 def test_the_sparse_one_is_sparse_and_still_knows_the_images(tmp_path: Path) -> None:
     room = studio(tmp_path)
     test, mean = as_light(room.garments.test), as_light(room.garments.known).mean(0)
-    recipe = Recipe(batch=8)
+    recipe = SystemSettings(batch=8)
     dense = room.teach(lambda: Sparse(mean, 0, 800), replace(recipe, name="dense"), 4)
     model = room.teach(lambda: Sparse(mean, 1e-3, 800), replace(recipe, name="sparse"), 4)
     fires, all_fire = activity(model, test), activity(dense, test)
@@ -95,7 +97,7 @@ def test_the_contractive_one_stirs_less(tmp_path: Path) -> None:
     room = studio(tmp_path)
     test = as_light(room.garments.test)
     noise = np.random.default_rng(0).standard_normal(test.shape, np.float32) * 0.1
-    recipe = Recipe(batch=8)
+    recipe = SystemSettings(batch=8)
     plain = room.teach(lambda: Contractive(0), replace(recipe, name="plain"), 8)
     model = room.teach(lambda: Contractive(1e-2), replace(recipe, name="contractive"), 8)
     stirred, plainly = change(model, test, test + noise), change(plain, test, test + noise)
@@ -116,7 +118,7 @@ class Interrupted(Exception):
 class Interrupting:
     """Interrupts a training at its second line of the log."""
 
-    def begin(self, name: str, steps: int) -> Progress:
+    def begin(self, name: str, steps: int) -> OnStep:
         def told(step: int, loss: float) -> None:
             if step > steps // 2:
                 raise Interrupted
@@ -125,7 +127,7 @@ class Interrupting:
 
 
 def test_a_continued_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
-    recipe = Recipe(name="contractive", batch=64)
+    recipe = SystemSettings(name="contractive", batch=64)
     studio(tmp_path / "whole").teach(Contractive, recipe, 4)
     with pytest.raises(Interrupted):
         replace(studio(tmp_path / "parts"), watcher=Interrupting()).teach(Contractive, recipe, 4)
@@ -135,7 +137,7 @@ def test_a_continued_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None
 
 
 def test_a_training_that_gets_no_better_stops_and_the_best_is_kept(tmp_path: Path) -> None:
-    recipe = Recipe(name="contractive", batch=64, learning_rate=0.5, patience=2)
+    recipe = SystemSettings(name="contractive", batch=64, learning_rate=0.5, patience=2)
     model = studio(tmp_path).teach(Contractive, recipe, 30)
     lines = (tmp_path / "contractive" / "log.jsonl").read_text().splitlines()
     assert sum("validation" in line for line in lines) < 30

@@ -14,7 +14,7 @@ from model.page import Pair
 from model.scoring.cases import Case
 from model.scoring.evaluate import (
     CleanScore,
-    Fidelity,
+    ImageScore,
     PageScore,
     PairScore,
     by_pattern,
@@ -44,15 +44,15 @@ def grey(level: int, *shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uin
 
 
 def score(name: str, rmse_before: float, rmse_after: float) -> PairScore:
-    return PairScore(name, Fidelity(rmse_before, 0.25), Fidelity(rmse_after, 0.75))
+    return PairScore(name, ImageScore(rmse_before, 0.25), ImageScore(rmse_after, 0.75))
 
 
 def test_pairs_are_scored_before_and_after() -> None:
     pairs = [Pair("x.png", grey(80), grey(90)), Pair("y", grey(90), grey(90))]
     first, second = score_pairs(BRIGHTER, pairs)
-    assert first.rmse_before == pytest.approx(10 / 255) and first.rmse_after == 0
-    assert second.rmse_before == 0 and second.rmse_after == pytest.approx(10 / 255)
-    assert first.psnr_before == pytest.approx(28.1308, abs=1e-3) and first.psnr_after == math.inf
+    assert first.before.rmse == pytest.approx(10 / 255) and first.after.rmse == 0
+    assert second.before.rmse == 0 and second.after.rmse == pytest.approx(10 / 255)
+    assert first.before.psnr == pytest.approx(28.1308, abs=1e-3) and first.after.psnr == math.inf
     assert first.before.ssim == pytest.approx(0.9931, abs=1e-3) and first.after.ssim == 1
     assert first.before.bitonal is None
 
@@ -72,8 +72,8 @@ def test_one_bit_truths_have_dibcos_measures() -> None:
 def test_the_total_is_the_mean_of_pages() -> None:
     everything = total([score("a", 0.1, 0.2), score("b", 0.3, 0.0)])
     assert everything.name == "all"
-    assert everything.rmse_before == pytest.approx(0.2) and everything.rmse_after == pytest.approx(0.1)
-    assert everything.psnr_after == pytest.approx(20)
+    assert everything.before.rmse == pytest.approx(0.2) and everything.after.rmse == pytest.approx(0.1)
+    assert everything.after.psnr == pytest.approx(20)
     assert (everything.before.ssim, everything.after.ssim) == (0.25, 0.75)
     assert everything.after.bitonal is None
     with pytest.raises(ValueError, match="no pages"):
@@ -82,7 +82,9 @@ def test_the_total_is_the_mean_of_pages() -> None:
 
 def test_the_total_of_one_bit_pages_leaves_perfect_psnrs_and_grey_pages_out() -> None:
     scores = [BitonalScore(80, 90, 12, 3), BitonalScore(60, 70, 18, 5), BitonalScore(100, 100, math.inf, 0)]
-    pages = [PairScore("p", Fidelity(0.1, 0.5), Fidelity(0.1, 0.5, bitonal)) for bitonal in (*scores, None)]
+    pages = [
+        PairScore("p", ImageScore(0.1, 0.5), ImageScore(0.1, 0.5, bitonal)) for bitonal in (*scores, None)
+    ]
     everything = total(pages)
     assert everything.before.bitonal is None
     assert everything.after.bitonal == BitonalScore(80, pytest.approx(260 / 3), 15, pytest.approx(8 / 3))
@@ -93,7 +95,7 @@ def test_the_total_of_one_bit_pages_leaves_perfect_psnrs_and_grey_pages_out() ->
 def test_groups_by_pattern() -> None:
     scores = [score("FontA_ink.png", 0.1, 0.1), score("FontB_ink.png", 0.3, 0.1), score("z", 1, 1)]
     groups = by_pattern(scores, ["*_ink*", "FontB*", "nothing*"])
-    assert [(g.name, round(g.rmse_before, 6)) for g in groups] == [("*_ink*", 0.2), ("FontB*", 0.3)]
+    assert [(g.name, round(g.before.rmse, 6)) for g in groups] == [("*_ink*", 0.2), ("FontB*", 0.3)]
 
 
 def test_cases_are_scored_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,7 @@ def test_totals_of_pages_take_what_there_is() -> None:
     text = TextScore("p", 0.5, 0.25, 8, ("transcription",))
     pages = [PageScore("p", score("p", 0.1, 0.2), None), PageScore("q", None, text)]
     both = total_of_pages(pages)
-    assert both.pair and both.pair.rmse_after == pytest.approx(0.2)
+    assert both.pair and both.pair.after.rmse == pytest.approx(0.2)
     assert both.text and both.text.cer_after == 0.25
     assert total_of_pages(pages[:1]).text is None and total_of_pages(pages[1:]).pair is None
 

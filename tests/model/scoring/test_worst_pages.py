@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.page import Page
-from model.scoring.evaluate import Fidelity, PageScore, PairScore, Scored
+from model.scoring.evaluate import ImageScore, PageScore, PairScore, Scored
 from model.scoring.measures import BitonalScore
 from model.scoring.reading import TextScore
 from model.scoring.worst_pages import WorstPages
@@ -15,7 +15,7 @@ GROUND = (0x44, 0x50, 0x5C)
 
 def pair(name: str, rmse: float, f_measure: float | None = None) -> PairScore:
     bitonal = None if f_measure is None else BitonalScore(f_measure, 90, 12, 3)
-    return PairScore(name, Fidelity(0.5, 0.1, bitonal), Fidelity(rmse, 0.1, bitonal))
+    return PairScore(name, ImageScore(0.5, 0.1, bitonal), ImageScore(rmse, 0.1, bitonal))
 
 
 def scored(

@@ -10,15 +10,15 @@ import torch
 from model.network.autoencoder import Autoencoder, AutoencoderConfig
 from model.network.weights import WeightsError, load_weights, save_weights
 from model.page import Pair
-from model.training import cleaner_learner as learner
 from model.training import cleaner_train as training
-from model.training.cleaner_learner import TrainConfig, TrainingFault
+from model.training.cleaner_learner import CleanerSettings
 from model.training.cleaner_samples import Patches
 from model.training.cleaner_train import train, validation_error
 from model.training.loss import LossConfig, Truth, restoration_loss, specks
+from model.training.settings import TrainingFault
 
 TINY = AutoencoderConfig(widths=(4, 4), blocks=(1, 1))
-CONFIG = TrainConfig(steps=6, seed=1, network=TINY)
+CONFIG = CleanerSettings(steps=6, seed=1, network=TINY)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(training, "VALIDATE_EVERY", 2)
-    monkeypatch.setattr(learner, "LOG_EVERY", 2)
+    monkeypatch.setattr(training, "LOG_EVERY", 2)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,10 @@ def test_a_continued_training_equals_an_undisturbed_one(tmp_path: Path, data: Pa
 
     whole = train(data, CONFIG, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        train(data, CONFIG, tmp_path / "parts", progress=interrupt)
+        train(data, CONFIG, tmp_path / "parts", on_step=interrupt)
     assert not (tmp_path / "parts" / "weights.safetensors").exists()
     seen: list[int] = []
-    parts = train(data, CONFIG, tmp_path / "parts", progress=lambda step, loss: seen.append(step))
+    parts = train(data, CONFIG, tmp_path / "parts", on_step=lambda step, loss: seen.append(step))
     assert seen == [4, 6], "it went on after the checkpoint of step 2"
     assert parts.read_bytes() == whole.read_bytes()
     assert train(data, CONFIG, tmp_path / "whole").read_bytes() == whole.read_bytes(), "and then it is done"
@@ -62,7 +62,7 @@ def test_the_log_tells_of_every_step_once(tmp_path: Path, data: Patches) -> None
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train(data, CONFIG, tmp_path, progress=interrupt)
+        train(data, CONFIG, tmp_path, on_step=interrupt)
     train(data, CONFIG, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6]
@@ -72,8 +72,8 @@ def test_the_log_tells_of_every_step_once(tmp_path: Path, data: Patches) -> None
 def test_training_changes_the_weights_and_another_seed_changes_them_otherwise(
     tmp_path: Path, data: Patches
 ) -> None:
-    one = load_weights(train(data, TrainConfig(steps=2, seed=1, network=TINY), tmp_path / "one"))
-    two = load_weights(train(data, TrainConfig(steps=2, seed=2, network=TINY), tmp_path / "two"))
+    one = load_weights(train(data, CleanerSettings(steps=2, seed=1, network=TINY), tmp_path / "one"))
+    two = load_weights(train(data, CleanerSettings(steps=2, seed=2, network=TINY), tmp_path / "two"))
     small, others = one.ends_for(2), two.ends_for(2)
     assert bool(small.gain.weight.any()), "heads start at nothing and leave it"
     assert not torch.equal(small.stem.weight, others.stem.weight)
@@ -83,7 +83,7 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, data: Pat
     train(data, CONFIG, tmp_path)
     before = (tmp_path / "checkpoint.pt").read_bytes()
     with pytest.raises(TrainingFault, match="other settings: name another --out"):
-        train(data, TrainConfig(steps=7, seed=1, network=TINY), tmp_path)
+        train(data, CleanerSettings(steps=7, seed=1, network=TINY), tmp_path)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
@@ -116,14 +116,14 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path, data: Patches) -> None:
 
 def test_a_loss_that_is_no_number_stops(tmp_path: Path, data: Patches) -> None:
     with pytest.raises(TrainingFault, match="lower the learning rate"):
-        train(data, TrainConfig(steps=6, learning_rate=1e30, network=TINY), tmp_path)
+        train(data, CleanerSettings(steps=6, learning_rate=1e30, network=TINY), tmp_path)
     assert not (tmp_path / "weights.safetensors").exists()
 
 
 def test_fine_tuning_starts_from_weights_and_leaves_them_alone(tmp_path: Path, data: Patches) -> None:
     start = train(data, CONFIG, tmp_path / "first")
     before = start.read_bytes()
-    tuned = train(data, TrainConfig(steps=2, network=TINY), tmp_path / "second", init=start)
+    tuned = train(data, CleanerSettings(steps=2, network=TINY), tmp_path / "second", init=start)
     assert start.read_bytes() == before != tuned.read_bytes()
     with pytest.raises(TrainingFault, match="would overwrite.*name another --out"):
         train(data, CONFIG, tmp_path / "first", init=start)
@@ -214,7 +214,7 @@ def test_the_best_validation_is_the_result(
     errors = iter([0.3, 0.1, 0.2, 0.2, 0.2])
     monkeypatch.setattr(training, "validation_error", lambda *_: next(errors))
     held = data.pairs
-    config = TrainConfig(steps=10, seed=1, network=TINY, patience=2)
+    config = CleanerSettings(steps=10, seed=1, network=TINY, patience=2)
     weights = train(data, config, tmp_path, held=held)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["validation"] for line in lines if "validation" in line] == [0.3, 0.1, 0.2, 0.2]
