@@ -1,1 +1,1 @@
-"""Jobs on a Ray cluster that somebody else runs: what is submitted, and what travels."""
+"""Jobs on a Ray cluster: submit, find, follow and stop them; what travels to the cluster."""

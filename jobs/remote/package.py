@@ -1,9 +1,8 @@
-"""What travels to a cluster: this very Pumice, and the weights that the user gave; one small zip.
+"""What travels to a cluster: the code of this Pumice and the user's weights, as one small zip.
 
-Ray unpacks it on every machine that works for the job, as its working directory and at the front of Python's
-path, so that it comes before a Pumice that the cluster's image has. What Pumice needs (PyTorch, OpenCV,
-Arrow, boto3) is the image's. The zip is the same bytes for the same content, so its name tells whether the
-cluster has it already.
+Ray unpacks it on every machine that works for the job, as the working directory and at the front of Python's
+path, so it comes before a Pumice in the cluster's image. The dependencies (PyTorch, OpenCV, Arrow, boto3) are
+the image's. Equal content gives equal bytes, so the name of the zip tells whether the cluster already has it.
 """
 
 import hashlib
@@ -21,24 +20,24 @@ from model.shipped import CLEANER
 
 WEIGHTS = ".safetensors"
 SUFFIXES = frozenset({".py", ".json", WEIGHTS})
-"""What runs and what is loaded: no pages, no documentation, nothing of a checkout beside the packages."""
+"""Code and what it loads: no pages, no documentation, nothing else of a checkout."""
 
 MODEL_NAME = "submitted.safetensors"
-"""Where the user's weights lie in the package, which is the job's working directory."""
+"""The path of the user's weights in the package, which is the job's working directory."""
 
 CAP_BYTES = 100 * 2**20
-"""The largest request that Ray's head takes."""
+"""The largest request that Ray's head accepts."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A zip that a cluster runs Pumice from; `name` is Ray's for its bytes."""
+    """A zip from which a cluster runs Pumice."""
 
     data: bytes
 
     @property
     def name(self) -> str:
-        """The same for the same content."""
+        """Ray's name for a package with these bytes."""
         return f"_ray_pkg_{hashlib.sha256(self.data).hexdigest()[:40]}.zip"
 
 
@@ -46,7 +45,7 @@ def make_package(weights: Path) -> Package:
     """Pack what a job needs.
 
     Args:
-        weights: what it cleans with; they travel of themselves where they are the shipped ones.
+        weights: the file to clean with; the shipped one is part of the code.
 
     Raises:
         InputError: the weights are too large to travel.
@@ -54,7 +53,7 @@ def make_package(weights: Path) -> Package:
     content = io.BytesIO()
     with ZipFile(content, "w") as archive:
         for name, data in _content(weights):
-            # ZipInfo's own date is the same for all; weights don't get smaller.
+            # ZipInfo's default date is constant. Weights do not compress.
             archive.writestr(ZipInfo(name), data, ZIP_STORED if name.endswith(WEIGHTS) else ZIP_DEFLATED)
     package = Package(content.getvalue())
     if len(package.data) > CAP_BYTES:
@@ -72,7 +71,7 @@ def _content(weights: Path) -> Iterator[tuple[str, bytes]]:
         for path in sorted(folder.rglob("*")):
             if path.suffix in SUFFIXES and path.is_file():
                 yield f"{folder.name}/{path.relative_to(folder).as_posix()}", path.read_bytes()
-    # What runs asks for the version of the package "pumice", which the image may have in another one, or not.
+    # The code asks for the version of the package "pumice". The image may have none, or another version.
     told = f"Metadata-Version: 2.1\nName: pumice\nVersion: {version('pumice')}\n"
     yield f"pumice-{version('pumice')}.dist-info/METADATA", told.encode()
     if weights != CLEANER:

@@ -1,8 +1,8 @@
-"""Work that a cluster does by itself: submitted, found again, followed, stopped.
+"""Jobs that a cluster runs by itself: submit, find again, follow, stop.
 
-A job's id is `pumice-<hash of the destination>-<number>`. A destination has one lease, so of its jobs one
-may be under way, and whoever submits takes the number after the highest. Ray takes an id but once: of two who
-submit at the same moment one gets the job made, and the other finds it and attaches to it.
+A job's id is `pumice-<hash of the destination>-<number>`. A destination has one lease, so one of its jobs may
+run at a time, and a new job takes the number after the highest. Ray accepts an id once: if two users submit
+at the same moment, one makes the job, and the other finds it and attaches to it.
 """
 
 import time
@@ -24,12 +24,12 @@ NO_COMMAND = 127
 TRIES = 5
 POLL_S = 2.0
 PATIENCE_S = 300.0
-"""How long a job is followed without hearing of its cluster: a head may be started anew."""
+"""A job is followed this long while its cluster does not answer: a head may be restarted."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job that does the work; `attached` if somebody else had submitted it."""
+    """A job that does the work; `attached` if it was submitted before."""
 
     job_id: str
     attached: bool
@@ -37,7 +37,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Listed:
-    """A job of Pumice, what it is about, and the last line that it said."""
+    """A job of Pumice, its work, and the last line of its log."""
 
     job: RayJob
     work: Work
@@ -45,10 +45,10 @@ class Listed:
 
 
 def submit(cluster: JobsApi, work: Work, model: Path) -> Submitted:
-    """Have a cluster do the work; where it is at it already, that is the job.
+    """Have a cluster do the work; if a job for this work runs there, attach to it.
 
     Raises:
-        InputError: the cluster can't be reached, lets nobody in, or runs another Ray.
+        InputError: the cluster can't be reached, refuses this user, or runs another Ray.
         LeaseHeld: a job with another source or other options works on this destination.
         RayError: the cluster fails.
     """
@@ -69,13 +69,13 @@ def submit(cluster: JobsApi, work: Work, model: Path) -> Submitted:
 
 
 def follow(cluster: JobsApi, job_id: str, tell: Callable[[str], None]) -> int:
-    """Tell a job's lines until it has ended.
+    """Pass the lines of a job's log to `tell` until the job has ended.
 
     Returns:
-        Its exit code: that of `pumice clean`, 130 where it was stopped, 1 where it didn't come to its end.
+        Its exit code: that of `pumice clean`; 130 if it was stopped, 1 if it did not run to its end.
 
     Raises:
-        RayError: the cluster was lost, or knows the job no more.
+        RayError: the cluster was lost, or no longer knows the job.
     """
     told, heard = 0, time.monotonic()
     while True:
@@ -87,7 +87,7 @@ def follow(cluster: JobsApi, job_id: str, tell: Callable[[str], None]) -> int:
                 raise RayError(f"{error} The job may go on: the same command finds it again.") from error
         else:
             if job is None:
-                raise RayError(f"The cluster knows {job_id} no more: submit again, what is done stays done.")
+                raise RayError(f"The cluster no longer knows {job_id}: submit again; done work stays done.")
             heard = time.monotonic()
             whole = len(log) if job.ended else log.rfind("\n") + 1
             for line in log[told:whole].splitlines():
@@ -95,7 +95,7 @@ def follow(cluster: JobsApi, job_id: str, tell: Callable[[str], None]) -> int:
             told = max(told, whole)
             if job.ended:
                 return _exit_code(job, tell)
-        # The log comes whole each time: a long one is asked for less often.
+        # Each answer has the whole log: a long one is asked for less often.
         time.sleep(max(POLL_S, 20 * (time.monotonic() - asked)))
 
 
@@ -111,10 +111,10 @@ def submitted(cluster: JobsApi) -> list[Listed]:
 
 
 def stop(cluster: JobsApi, job_id: str) -> None:
-    """Tell one of Pumice's jobs to stop; it releases what it has in work.
+    """Tell one of Pumice's jobs to stop; it releases its attempts in work.
 
     Raises:
-        InputError: it is none of them, or has ended.
+        InputError: it is no job of Pumice, or has ended.
     """
     job = cluster.job(job_id)
     if job is None or Work.from_metadata(job.metadata) is None:
@@ -139,7 +139,7 @@ def _upload(cluster: JobsApi, model: Path) -> str:
 
 
 def _made(cluster: JobsApi, job_id: str, work: Work, package: str) -> bool:
-    """Submit under this id; False if somebody else was faster. A lost answer is looked up."""
+    """Submit under this id; False if another user was faster. Looks the job up if the answer gets lost."""
     nonce = uuid.uuid4().hex
     environment = {**work.settings, "RAY_JOB_STOP_WAIT_TIME_S": f"{GRACE_S + 10:.0f}"}
     request: dict[str, Any] = {
@@ -159,7 +159,7 @@ def _made(cluster: JobsApi, job_id: str, work: Work, package: str) -> bool:
 
 
 def _look(cluster: JobsApi, job_id: str) -> tuple[RayJob | None, str]:
-    """A job and its log; no log where the machine is gone that had it."""
+    """A job and its log, which is empty if the machine that had it is gone."""
     job = cluster.job(job_id)
     try:
         return job, cluster.log(job_id) if job else ""
@@ -176,10 +176,10 @@ def _exit_code(job: RayJob, tell: Callable[[str], None]) -> int:
     if job.status == "STOPPED":
         return Interrupted.exit_code
     if job.exit_code is None and job.status != "SUCCEEDED":
-        for line in job.message.splitlines():  # it never ran, so its log says nothing
+        for line in job.message.splitlines():  # it never ran, so its log is empty
             tell(line)
         return RayError.exit_code
     code = job.exit_code or 0
     if code == NO_COMMAND:
-        tell("The head knows no `python`: start Ray there with its environment's bin folder in PATH.")
+        tell("The head has no `python`: start Ray there with its environment's bin folder in PATH.")
     return code if code >= 0 else 128 - code

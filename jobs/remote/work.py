@@ -1,4 +1,4 @@
-"""What a job on a cluster is asked to do, in words that mean the same there as here."""
+"""What a job on a cluster has to do, in words that mean the same there as here."""
 
 import hashlib
 import json
@@ -16,20 +16,20 @@ from jobs.stores.open import open_store
 from model.shipped import CLEANER
 
 SETTINGS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
-"""They say which service s3:// means, so they travel; credentials never do."""
+"""They name the service behind s3://, so they travel; credentials never do."""
 
 METADATA = "pumice"
-"""The key of Ray's metadata that holds what a job is about."""
+"""The key in Ray's metadata that holds the work of a job."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a job is asked to do; two that are equal are one.
+    """What a job has to do; two jobs with equal work are one.
 
     Attributes:
-        source: an address that the cluster's machines understand; likewise `destination`.
-        options: as words of `pumice clean`.
-        weights: the sha256 of what it cleans with.
+        source, destination: addresses that the cluster's machines understand.
+        options: as words of the command line of `pumice clean`.
+        weights: the sha256 of the weights.
         settings: environment variables that travel.
     """
 
@@ -41,10 +41,10 @@ class Work:
 
     @staticmethod
     def of(source: str, destination: str, options: CleanOptions, weights: str, *, join: bool) -> "Work":
-        """The work that `pumice clean` would do here.
+        """The work that `pumice clean` with these arguments would do.
 
         Raises:
-            InputError: a place is a path that means something else on every machine.
+            InputError: a place is a relative path, which means something else on another machine.
         """
         words = (*_words(options), *(["--join"] if join else []))
         settings = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
@@ -52,7 +52,7 @@ class Work:
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str]) -> "Work | None":
-        """What a job is about; None if that isn't Pumice's."""
+        """The work of a job with this metadata; None if it is no job of Pumice."""
         try:
             told = json.loads(metadata[METADATA])
             places, options = (str(told["source"]), str(told["destination"])), map(str, told["options"])
@@ -62,17 +62,17 @@ class Work:
 
     @property
     def told(self) -> str:
-        """It as one line, for Ray's metadata."""
+        """The work as one line, for Ray's metadata."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
     def stem(self) -> str:
-        """How the ids of all jobs for this destination begin."""
+        """The beginning of the ids of all jobs for this destination."""
         return f"pumice-{hashlib.sha256(self.destination.encode()).hexdigest()[:12]}-"
 
     @property
     def entrypoint(self) -> str:
-        """What Ray's head runs, in a shell and in the package's folder."""
+        """The command that Ray's head runs, in a shell, in the folder of the package."""
         places = ("python", "-m", "jobs", "clean", self.source, self.destination)
         return shlex.join((*places, "--address", "auto", *self.options))
 
@@ -83,7 +83,7 @@ class Work:
 
 
 def _words(options: CleanOptions) -> list[str]:
-    """Options that are not the defaults, as words; the cluster and the weights are named by other means."""
+    """Options other than the defaults, as words; the cluster and the weights are passed in other ways."""
     words = ["--model", MODEL_NAME] if options.model != CLEANER else []
     for name, value in options.model_dump(exclude={"model", "address"}, exclude_defaults=True).items():
         flag = f"--{name.replace('_', '-')}"

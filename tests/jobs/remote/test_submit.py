@@ -16,8 +16,7 @@ from jobs import api
 from jobs.config import CleanOptions
 from jobs.errors import InputError, LeaseHeld, RayError
 from jobs.ledger.runs import last_runs, logged
-from jobs.remote import ray_api as ray_jobs
-from jobs.remote import submit
+from jobs.remote import ray_api, submit
 from jobs.remote.package import Package, make_package
 from jobs.stores.open import open_store
 from model.network.autoencoder import Autoencoder, AutoencoderConfig
@@ -45,7 +44,7 @@ def test_the_same_work_submitted_twice_is_one_job_until_that_has_ended(fake: Fak
     assert not first.attached and first.job_id.endswith("-1")
     for status in ("PENDING", "RUNNING"):
         fake.jobs[first.job_id]["status"] = status
-        assert api.submit(f"{SRC}/", DST, fake.url) == api.Submitted(first.job_id, attached=True)
+        assert api.submit(f"{SRC}/", DST, fake.url) == submit.Submitted(first.job_id, attached=True)
     for number, status in enumerate(("SUCCEEDED", "FAILED", "STOPPED"), start=2):
         fake.jobs[first.job_id]["status"] = status
         first = api.submit(SRC, DST, fake.url)
@@ -56,7 +55,7 @@ def test_the_same_work_submitted_twice_is_one_job_until_that_has_ended(fake: Fak
 def test_of_two_who_submit_at_once_one_attaches(fake: FakeRay) -> None:
     both = threading.Barrier(2, timeout=60)
     fake.after_list = lambda: fake.jobs or both.wait()
-    found: list[api.Submitted] = []
+    found: list[submit.Submitted] = []
     racers = [threading.Thread(target=lambda: found.append(api.submit(SRC, DST, fake.url))) for _ in range(2)]
     for one in racers:
         one.start()
@@ -173,7 +172,7 @@ def test_a_token_that_cannot_be_read_is_a_sentence(fake: FakeRay, monkeypatch: p
 
 
 def test_a_server_that_never_answers_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_jobs, "ANSWER_S", 0.3)
+    monkeypatch.setattr(ray_api, "ANSWER_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         with pytest.raises(InputError, match="doesn't answer: check --cluster"):
             api.submit(SRC, DST, f"127.0.0.1:{mute.getsockname()[1]}")
@@ -244,7 +243,7 @@ def test_following_ends_as_the_job_did(fake: FakeRay, status: str, code: int | N
         fake.jobs[job_id] |= {"status": status, "driver_exit_code": code}
 
     assert api.follow(fake.url, job_id, tell) == expected
-    reasons = {None: ["it", "failed"], 127: ["The head knows no `python`: start Ray there with its "]}
+    reasons = {None: ["it", "failed"], 127: ["The head has no `python`: start Ray there with its "]}
     said = reasons.get(code, []) if status == "FAILED" else []
     assert told[:3] == ["one", "two", "three"] and len(told) == 3 + len(said)
     assert all(line.startswith(reason) for line, reason in zip(told[3:], said, strict=True))
@@ -265,7 +264,7 @@ def test_a_head_that_is_away_for_a_while_is_waited_for(
         api.follow(fake.url, job_id, print)
     fake.answers.clear()
     fake.jobs.clear()
-    with pytest.raises(RayError, match=f"knows {job_id} no more"):
+    with pytest.raises(RayError, match=f"no longer knows {job_id}"):
         api.follow(fake.url, job_id, print)
 
 
