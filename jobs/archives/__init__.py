@@ -1,1 +1,1 @@
-"""Archives: the members of tars and zips, read in order and written in order."""
+"""Archives: tars and zips, read and written member by member."""

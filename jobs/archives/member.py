@@ -1,7 +1,7 @@
-"""What the archive formats share: a member, an entry that is being read, bounded reading.
+"""What the archive formats share: members, entries that are being read, bounded reads.
 
-Everything that is read here was made by strangers. Sizes, names, counts and offsets are claims: nothing is
-allocated on a claim, and what contradicts itself ends the archive with `ArchiveDamaged`.
+Archives come from strangers. Their sizes, names, counts and offsets may be wrong: no memory is allocated
+for a size that is only declared, and an archive that contradicts itself raises `ArchiveDamaged`.
 """
 
 import io
@@ -16,9 +16,8 @@ from jobs.errors import ArchiveDamaged
 CHUNK = 1 << 20
 HEAD = 64
 MAX_MEMBERS = 10_000_000
-# Measured on a clean A4 page, level 1 against 6: as JPEG the same size in 36 ms against 52, as raw pixels
-# 17 % larger in 53 ms against 132. The writer is one thread per shard and mustn't be what the device
-# waits for.
+# Measured on a clean A4 page, level 1 against 6: a JPEG has the same size after 36 ms against 52, raw pixels
+# are 17 % larger after 53 ms against 132. One thread writes a shard, and the device must not wait for it.
 LEVEL = 1
 
 Kind = Literal["file", "directory", "link", "device"]
@@ -26,7 +25,7 @@ ArchiveKind = Literal["tar", "tar.gz", "zip"]
 
 
 class Sink(Protocol):
-    """Where an archive is written to: append only, never sought in."""
+    """Where an archive is written to; it needs no seek."""
 
     def write(self, data: bytes, /) -> object:
         """Take all of `data`."""
@@ -37,11 +36,11 @@ class Member:
     r"""One member as its header describes it.
 
     Attributes:
-        name: readable and unique per spelling; bytes that are no text stand as `\xe9`. Not safe as a path.
+        name: valid text; bytes that are not UTF-8 become `\xe9`. Not safe as a path.
         index: the position in the archive, from 0.
         size: bytes of content, as declared.
-        kind: "device" is everything else, sparse files too: to be copied.
-        header: all other facts; writers need it as it is.
+        kind: "device" is everything else, also sparse files.
+        header: all other facts, for the writer.
     """
 
     name: str
@@ -52,10 +51,10 @@ class Member:
 
 
 class Entry(Protocol):
-    """A member at the moment when the reader stands on it.
+    """A member that can be read now.
 
-    Entries of tars are good until the reader moves on and can be read once, opened or copied;
-    those of zips stay good as long as the stream does, from any thread.
+    An entry of a tar can be read once, by `open` or `raw`, before the reader moves on; an entry of a zip can
+    be read while the stream is open, by any thread.
     """
 
     @property
@@ -64,72 +63,72 @@ class Entry(Protocol):
 
     @property
     def head(self) -> bytes:
-        """The first 64 bytes of the content; empty when it can't be read."""
+        """The first 64 bytes of the content; empty if it can't be read."""
 
     def open(self) -> BinaryIO:
         """Stream the content, never more than `member.size` bytes.
 
         Raises:
-            PageError: here or while reading, when this content can't be had (member_corrupt,
-                member_encrypted, member_unsupported); the archive goes on.
-            ArchiveDamaged: while reading, when the archive ends in the middle.
+            PageError: here or while reading, if this content can't be read (member_corrupt,
+                member_encrypted, member_unsupported); other members can.
+            ArchiveDamaged: while reading, if the archive ends within the content.
         """
 
     def raw(self) -> Iterator[bytes]:
-        """Yield the member as it stands in the archive, headers included, in chunks of at most 1 MiB."""
+        """Yield the member's bytes in the archive, with its headers, in chunks of at most 1 MiB."""
 
 
 class Reader(Protocol):
-    """Iterates over the entries of one archive, once; `comment` is the archive's own (zip)."""
+    """Iterates over the entries of one archive, once."""
 
     @property
     def comment(self) -> bytes:
-        """The comment of the archive; empty where the format has none."""
+        """The comment of the archive; empty if the format has none."""
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries in order; raises ArchiveDamaged as soon as the archive can't be trusted."""
+        """Yield the entries in order; raises ArchiveDamaged as soon as a fault is found."""
 
 
 class Writer(Protocol):
-    """Writes one archive front to back. Without `close()` the result is not an archive: no half ones."""
+    """Writes one archive from front to back. Only `close()` makes the result an archive."""
 
     def add(self, member: Member, data: BinaryIO, size: int) -> None:
         """Write `size` bytes of `data` under `member`'s header; a changed `member.name` renames it."""
 
     def copy(self, member: Member, raw: Iterable[bytes]) -> None:
-        """Write a member as it stands in its archive: `raw` is what its entry's `raw` yields."""
+        """Write a member unchanged; `raw` is what `Entry.raw` yields."""
 
     def close(self) -> None:
         """Write the end of the archive; the sink stays open."""
 
 
 class RawReader(io.RawIOBase):
-    """A base for streams that know how to fill a buffer; large reads don't pass through 8 KiB steps."""
+    """A base for streams that implement `step`; large reads are not split into 8 KiB."""
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` as far as one step goes; 0 at the end."""
+        """Read one step into `buffer`; 0 at the end."""
         data = self.step(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
-        """Read to the end; memory grows with what is there, never with what was declared."""
+        """Read to the end; memory grows with what is read, not with what is declared."""
         return b"".join(iter(lambda: self.step(CHUNK), b""))
 
     def step(self, limit: int) -> bytes:
-        """Return up to `limit` bytes, b"" at the end only."""
+        """Return up to `limit` bytes; b"" only at the end."""
         raise NotImplementedError
 
 
 def read_exact(stream: BinaryIO, size: int, what: str) -> bytes:
-    """Read exactly `size` bytes, over as many short reads as it takes.
+    """Read exactly `size` bytes, also from a stream that returns fewer at a time.
 
     Raises:
-        ArchiveDamaged: archive_truncated, when the stream ends before.
+        ArchiveDamaged: archive_truncated, if the stream ends before.
     """
     data = read_up_to(stream, size)
     if len(data) < size:
@@ -138,7 +137,7 @@ def read_exact(stream: BinaryIO, size: int, what: str) -> bytes:
 
 
 def read_up_to(stream: BinaryIO, size: int) -> bytes:
-    """Read `size` bytes or, at the end, fewer; memory follows what arrives."""
+    """Read `size` bytes or, at the end, fewer; memory grows with what is read."""
     first = stream.read(min(size, CHUNK))
     if len(first) == size or not first:
         return first
@@ -150,7 +149,7 @@ def read_up_to(stream: BinaryIO, size: int) -> bytes:
 
 
 def copy_exact(data: BinaryIO, sink: Sink, size: int) -> None:
-    """Copy `size` bytes to the sink; ValueError when `data` holds fewer, a mistake of the caller."""
+    """Copy `size` bytes to the sink; raises ValueError if `data` holds fewer, a mistake of the caller."""
     while size:
         part = data.read(min(size, CHUNK))
         if not part:

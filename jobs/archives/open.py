@@ -1,4 +1,4 @@
-"""Archives: members in and out, in order, streaming, in bounded memory.
+"""Reads and writes archives as streams, member by member, in bounded memory.
 
 reader = read_archive("tar", stream, size)
 writer = write_archive("tar", sink, reader.comment)
@@ -41,7 +41,7 @@ _SUFFIXES: tuple[tuple[str, ArchiveKind], ...] = (
 
 
 def kind_of(name: str) -> ArchiveKind | None:
-    """Tell the kind of archive from a file name, in any case; None when it isn't one."""
+    """The kind of archive by a file's name, in upper or lower case; None if it is no archive."""
     lower = name.lower()
     return next((kind for suffix, kind in _SUFFIXES if lower.endswith(suffix)), None)
 
@@ -51,11 +51,8 @@ def read_archive(kind: ArchiveKind, stream: BinaryIO, size: int) -> Reader:
 
     Args:
         kind: what it is.
-        stream: tars are read front to back without seeking; a zip's stream must seek.
-        size: bytes of the whole archive, as the store gives it; fewer in the stream is damage.
-
-    Returns:
-        What iterates over the entries.
+        stream: the archive; only a zip's must be seekable.
+        size: bytes of the whole archive, as the store gives it; if the stream has fewer, it is damaged.
 
     Raises:
         ArchiveDamaged: here or while iterating: archive_truncated, archive_corrupt, archive_unsupported,
@@ -70,7 +67,7 @@ def write_archive(kind: ArchiveKind, sink: Sink, comment: bytes = b"") -> Writer
     """Write an archive; the same members always give the same bytes.
 
     Args:
-        kind: what to write. Members and entries must come from an archive of the same family.
+        kind: what to write. Members must come from a zip for a zip, and from a tar for a tar.
         sink: only its `write` is used.
         comment: the zip's own comment, at most 65535 bytes.
 
@@ -83,9 +80,9 @@ def write_archive(kind: ArchiveKind, sink: Sink, comment: bytes = b"") -> Writer
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether joining `name` to a folder stays inside it, on every system.
+    """Whether `name`, joined to a folder, stays inside it on every operating system.
 
-    False for absolute names, drive letters, `..` parts (with backslashes too), NUL and the empty name.
+    False for absolute names, drive letters, `..` parts (also with backslashes), NUL and the empty name.
     """
     slashed = name.replace("\\", "/")
     if not name or "\0" in name or slashed.startswith("/") or re.match(r"[A-Za-z]:", name):

@@ -1,9 +1,9 @@
-"""Tars as pure streams.
+"""Tars as streams.
 
-`tarfile` stops without a word at a cut between members, at a missing end and at some broken headers, reads
-extended headers of any size into memory, and can't write sparse members. So only its parsing of one 512-byte
-block is used; what a header is made of, with all blocks before it, is kept as it stands. Copying writes these
-blocks again; a member with new content gets them with a new size.
+`tarfile` stops without an error at a cut between members, at a missing end mark and at some broken headers;
+it reads extended headers of any size into memory and can't write sparse members. So it only parses single
+512-byte blocks here. The blocks of a member's header are kept: copying writes them again, and a member with
+new content gets them with a new size.
 """
 
 import gzip
@@ -30,8 +30,8 @@ from jobs.archives.member import (
 from jobs.archives.tar_header import BLOCK, TarHeader, is_header, padding, read_header, resize
 from jobs.errors import ArchiveDamaged
 
-_RECORD = 10240  # tar's unit of tape: GNU tar and tarfile pad to it, and so do we
-_MAX_TRAILER = 64 << 20  # behind the end of a tar.gz: padding is harmless, gigabytes of it are a bomb
+_RECORD = 10240  # tar's tape record: GNU tar and tarfile pad to it, and so do we
+_MAX_TRAILER = 64 << 20  # behind the end of a tar.gz: some padding is harmless, gigabytes are an attack
 
 
 class TarReader:
@@ -46,7 +46,7 @@ class TarReader:
         self._size = size
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries; a finished iteration means that the whole archive was read and is sound."""
+        """Yield the entries; after the last one the whole archive was read and has no fault."""
         index = 0
         inherited: dict[str, str] = {}
         while header := read_header(self._stream, inherited):
@@ -62,7 +62,7 @@ class TarReader:
         self._check_rest()
 
     def _check_rest(self) -> None:
-        """Read what stands behind the end: gzip's checksum is there, and a second tar would get lost."""
+        """Read what follows the end mark: gzip's checksum; a second tar there would be lost."""
         left, first = _MAX_TRAILER, True
         while block := read_up_to(self._stream, CHUNK):
             if first and block.strip(b"\0"):
@@ -94,7 +94,7 @@ def _kind(header: TarHeader) -> Kind:
 
 
 class _TarEntry:
-    """The member that the reader stands on; whatever of it nobody reads is skipped."""
+    """The current member of a reader; what is not read of it is skipped."""
 
     def __init__(self, member: Member, stream: BinaryIO) -> None:
         self.member = member
@@ -110,7 +110,7 @@ class _TarEntry:
         return io.BufferedReader(_Content(self), CHUNK)
 
     def raw(self) -> Iterator[bytes]:
-        """Yield the header blocks as they stood, the content, and zeros up to the next block."""
+        """Yield the header's blocks, the content, and zeros up to the next block."""
         self._take()
         header = self.member.header
         assert isinstance(header, TarHeader)
@@ -121,7 +121,7 @@ class _TarEntry:
         yield padding(self.member.size)
 
     def take(self, limit: int) -> bytes:
-        """Read on in the content: at most `limit` bytes, b"" at its end."""
+        """Read the next bytes of the content: at most `limit`; b"" at its end."""
         part = self._stream.read(min(limit, self._left, CHUNK)) if self._left else b""
         if self._left and not part:
             raise ArchiveDamaged(
@@ -144,7 +144,7 @@ class _TarEntry:
 
 
 class _Content(RawReader):
-    """An entry's content: the head, which was read to know what it is, then the rest."""
+    """An entry's content: the head, which was read already, then the rest."""
 
     def __init__(self, entry: _TarEntry) -> None:
         self._entry = entry
@@ -159,7 +159,7 @@ class _Content(RawReader):
 
 
 class _Counted:
-    """Counts what really arrives."""
+    """Counts the bytes that are read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -172,7 +172,7 @@ class _Counted:
 
 
 class _Gunzip:
-    """Decompresses with gzip's own checks, whose many exceptions become one."""
+    """Decompresses gzip and raises its errors as ArchiveDamaged."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._file = gzip.GzipFile(fileobj=stream, mode="rb")
@@ -198,7 +198,7 @@ class TarWriter:
         self._count = 0
 
     def write(self, data: bytes, /) -> None:
-        """Append to the archive's plain bytes."""
+        """Append to the archive before compression."""
         self._count += len(data)
         if self._gzip:
             self._gzip.write(data)
@@ -213,7 +213,7 @@ class TarWriter:
         self.write(padding(size))
 
     def copy(self, member: Member, raw: Iterable[bytes]) -> None:
-        """Write a member as it stands in its archive."""
+        """Write a member unchanged."""
         for part in raw:
             self.write(part)
 

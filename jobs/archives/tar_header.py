@@ -1,7 +1,7 @@
 """One tar header: its own block and the extension blocks before it, read, kept and resized.
 
-A member's header may follow pax records ('x' for it, 'g' for all that come), GNU long names ('L', 'K') and be
-followed by a sparse map ('S'). All these blocks stay together, as bytes.
+Before a member's header there may be pax records ('x' for the member, 'g' for all that follow) and GNU long
+names ('L', 'K'), after it a sparse map ('S'). All these blocks are kept together, as bytes.
 """
 
 import re
@@ -10,9 +10,10 @@ from typing import BinaryIO
 
 from jobs.archives.member import read_exact, read_up_to
 from jobs.errors import ArchiveDamaged
+from jobs.text import valid_text
 
 BLOCK = 512
-MAX_EXTENSION = 1 << 20  # one pax header or long name: real ones have some hundred bytes
+MAX_EXTENSION = 1 << 20  # one pax header or long name: usual ones have some hundred bytes
 _MAX_BLOCKS = 4 << 20  # all extensions of one member together
 _EXTENSIONS = (
     tarfile.GNUTYPE_LONGNAME,
@@ -21,7 +22,7 @@ _EXTENSIONS = (
     tarfile.SOLARIS_XHDTYPE,
     tarfile.XGLTYPE,
 )
-# POSIX: these have no content, whatever their size field says; GNU tar and tarfile agree.
+# POSIX: these have no content, whatever their size field says; GNU tar and tarfile do the same.
 _EMPTY = (
     tarfile.LNKTYPE,
     tarfile.SYMTYPE,
@@ -34,13 +35,13 @@ _RECORD = re.compile(rb"(\d{1,8}) ([^=\n]+)=")
 
 
 class TarHeader(tarfile.TarInfo):
-    """A TarInfo that knows its bytes.
+    """A TarInfo with its bytes.
 
     Attributes:
-        blocks: everything from the first extension to the end of the header.
-        stored: bytes of content that follow, without padding (of a sparse file: what is left of it).
-        readable: the name for people and reports.
-        sparse_data: the content is a sparse file's map and pieces.
+        blocks: all from the first extension to the end of the header.
+        stored: bytes of content that follow, without padding (of a sparse file: without its holes).
+        readable: the name as valid text.
+        sparse_data: whether the content is a sparse file's map and pieces.
     """
 
     blocks: bytes = b""
@@ -50,12 +51,12 @@ class TarHeader(tarfile.TarInfo):
 
 
 def padding(size: int) -> bytes:
-    """Return the zeros that fill the last block of `size` bytes."""
+    """The zeros that fill the last block of `size` bytes."""
     return bytes(-size % BLOCK)
 
 
 def is_header(block: bytes) -> bool:
-    """Tell whether a block of 512 bytes is a header: its checksum fits."""
+    """Whether a block of 512 bytes is a header: its checksum is right."""
     try:
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError, IndexError):
@@ -67,8 +68,8 @@ def read_header(stream: BinaryIO, inherited: dict[str, str]) -> TarHeader | None
     """Read the next member's header.
 
     Args:
-        stream: stands at a block's beginning; afterwards at the content's.
-        inherited: the archive's global pax records so far; new ones are put in.
+        stream: at the start of a block; afterwards at the start of the content.
+        inherited: the archive's global pax records so far; new ones are added.
 
     Returns:
         The header, or None at the end-of-archive mark.
@@ -98,7 +99,7 @@ def read_header(stream: BinaryIO, inherited: dict[str, str]) -> TarHeader | None
 
 
 def _next_block(stream: BinaryIO, *, inside: bool) -> bytes | None:
-    """Return the next block, None for the two zero blocks of the end; an end without them is a cut."""
+    """The next block; None for the end mark, two blocks of zeros; raises ArchiveDamaged if it is missing."""
     block = read_up_to(stream, BLOCK)
     if len(block) < BLOCK:
         raise ArchiveDamaged("archive_truncated", "The archive stops without an end mark: it was cut off.")
@@ -123,7 +124,7 @@ def _parse(block: bytes) -> TarHeader:
 
 
 def _extension(stream: BinaryIO, header: TarHeader, blocks: list[bytes]) -> bytes:
-    """Read an extension's payload, after its claim was found modest; append it to the blocks."""
+    """Check the declared size of an extension, read its payload and append it to the blocks."""
     if header.size > MAX_EXTENSION or sum(map(len, blocks)) + header.size > _MAX_BLOCKS:
         raise ArchiveDamaged(
             "archive_unsupported", f"An extended header claims {header.size:,} bytes: more than any real one."
@@ -134,7 +135,7 @@ def _extension(stream: BinaryIO, header: TarHeader, blocks: list[bytes]) -> byte
 
 
 def _records(payload: bytes) -> dict[str, str]:
-    r"""Parse pax records: each is "length key=value\n", the length counting itself."""
+    r"""Parse pax records: each is "length key=value\n"; the length includes itself."""
     found: dict[str, str] = {}
     position = 0
     while payload[position:].strip(b"\0"):
@@ -149,7 +150,7 @@ def _records(payload: bytes) -> dict[str, str]:
 
 
 def _global_records(payload: bytes) -> dict[str, str]:
-    """Parse records for all members; those that only make sense for one are read differently by each tar."""
+    """Parse records for all members; names and sizes are refused, because programs read them differently."""
     found = _records(payload)
     if found.keys() & {"path", "linkpath", "size"} or any(key.startswith("GNU.sparse") for key in found):
         raise ArchiveDamaged("archive_unsupported", "A global header gives all files the same name or size.")
@@ -157,7 +158,7 @@ def _global_records(payload: bytes) -> dict[str, str]:
 
 
 def _complete(stream: BinaryIO, header: TarHeader, blocks: list[bytes], records: dict[str, str]) -> TarHeader:
-    """Apply the records to the header and note what it is made of."""
+    """Apply the records to the header and set its own attributes."""
     header.sparse_data = header.type == tarfile.GNUTYPE_SPARSE or any(
         key.startswith("GNU.sparse.") for key in records
     )
@@ -177,12 +178,12 @@ def _complete(stream: BinaryIO, header: TarHeader, blocks: list[bytes], records:
     header.linkname = records.get("linkpath", header.linkname)
     header.pax_headers = records
     header.blocks = b"".join(blocks)
-    header.readable = header.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    header.readable = valid_text(header.name)
     return header
 
 
 def resize(header: TarHeader, name: str, size: int) -> bytes:
-    """Return the header's blocks for content of `size` bytes under `name`, all other facts kept."""
+    """The header's blocks for content of `size` bytes under `name`; all other facts are kept."""
     if name == header.readable and "size" not in header.pax_headers:
         return header.blocks[:-BLOCK] + _with_size(header.blocks[-BLOCK:], size)
     renamed = TarHeader.frombuf(_with_size(header.blocks[-BLOCK:], 0), "utf-8", "surrogateescape")
@@ -199,7 +200,7 @@ def resize(header: TarHeader, name: str, size: int) -> bytes:
 
 
 def _globals(blocks: bytes) -> bytes:
-    """Keep the global pax headers among the blocks: later members rely on them."""
+    """The global pax headers among the blocks: later members need them."""
     kept, position = [], 0
     while position < len(blocks) - BLOCK:
         part = tarfile.TarInfo.frombuf(blocks[position : position + BLOCK], "utf-8", "surrogateescape")
@@ -211,8 +212,8 @@ def _globals(blocks: bytes) -> bytes:
 
 
 def _with_size(block: bytes, size: int) -> bytes:
-    """Put a size and the checksum that goes with it into a header block."""
-    # Eleven octal digits end at 8 GiB; beyond, GNU's binary form, which every tar of this century reads.
+    """The header block with another size and the new checksum."""
+    # Eleven octal digits reach to 8 GiB; larger sizes take GNU's binary form, which today's programs read.
     field = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
     block = block[:124] + field + block[136:]
     total = sum(block[:148]) + 8 * 32 + sum(block[156:])

@@ -1,4 +1,4 @@
-"""The central directory of a zip: found at the end, checked, read one record at a time."""
+"""The central directory of a zip: found from the end, checked, read one record at a time."""
 
 import struct
 import threading
@@ -20,12 +20,12 @@ RECORD = struct.Struct("<4s4B4H3L5H2L")
 
 
 class ZipHeader(zipfile.ZipInfo):
-    r"""A ZipInfo that knows its bytes.
+    r"""A ZipInfo with its bytes.
 
     Attributes:
         raw_name: the name as stored.
-        readable: the name for people and reports; what claims to be UTF-8 and isn't stands as \xe9.
-        local: the local header as it stands, filled in when the member is reached.
+        readable: the name as valid text; bytes that are declared as UTF-8 and are not become \xe9.
+        local: the bytes of the local header, set when the member is reached.
         local_extra: the extra fields of the local header.
         plain_extra: the central extra fields without Zip64's.
     """
@@ -39,7 +39,7 @@ class ZipHeader(zipfile.ZipInfo):
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the central directory stands: bytes `start` to `end`; offsets in it count from `shift`."""
+    """The place of the central directory: bytes `start` to `end`; its offsets are relative to `shift`."""
 
     start: int
     end: int
@@ -49,7 +49,7 @@ class Directory:
 
 
 class Section:
-    """A seekable stream that threads share: each read says from where."""
+    """A seekable stream that threads share: each read has its own offset."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
@@ -57,7 +57,7 @@ class Section:
         self.size = size
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read exactly `size` bytes at `offset`; ArchiveDamaged when they aren't there."""
+        """Read exactly `size` bytes at `offset`; raises ArchiveDamaged if there are fewer."""
         parts, left = [], size
         if offset + size > self.size:
             raise ArchiveDamaged("archive_corrupt", "The archive refers to bytes behind its end.")
@@ -75,8 +75,8 @@ def find_directory(source: Section) -> Directory:
     """Find the end record and, through it, the directory.
 
     Raises:
-        ArchiveDamaged: archive_truncated when there is no end record: it is what a cut takes away first;
-            archive_corrupt when what it says can't be.
+        ArchiveDamaged: archive_truncated if there is no end record, which is last and so is cut off first;
+            archive_corrupt if it is wrong; archive_unsupported if the zip is one part of several.
     """
     tail_size = min(source.size, _END.size + MAX16)
     tail = source.read(source.size - tail_size, tail_size)
@@ -96,15 +96,15 @@ def find_directory(source: Section) -> Directory:
     shift = start - offset
     if start < 0 or shift < 0:
         raise ArchiveDamaged("archive_corrupt", "The zip's directory isn't where it should be.")
-    # Bytes before the first member are a self-extractor. If they are members themselves, then this is the
-    # end of a zip inside the zip, and the outer one was cut off behind it.
+    # Bytes before the first member may be a self-extractor. If they are members, this is the end of a zip
+    # within the zip, and the outer one was cut off behind it.
     if shift and source.read(0, min(4, source.size)) == b"PK\3\4":
         raise ArchiveDamaged("archive_truncated", "The zip is cut off behind another zip in it.")
     return Directory(start, end, shift, count, comment)
 
 
 def _find_zip64(source: Section, end: int) -> tuple[int, int, int, int] | None:
-    """Return (where the directory ends, count, size, offset); None when the maximum is just the value."""
+    """Return (end of the directory, count, size, offset); None if there is no Zip64 record."""
     if end < _LOCATOR.size + _END64.size:
         return None
     signature, *_ = _LOCATOR.unpack(source.read(end - _LOCATOR.size, _LOCATOR.size))
@@ -118,10 +118,10 @@ def _find_zip64(source: Section, end: int) -> tuple[int, int, int, int] | None:
 
 
 def read_directory(source: Section, directory: Directory) -> Iterator[ZipHeader]:
-    """Yield the members' headers in order, with `header_offset` counted from the stream's beginning."""
+    """Yield the members' headers in order, with `header_offset` relative to the start of the stream."""
     loaded, window, at, seen = directory.start, b"", 0, 0
     while at < len(window) or loaded < directory.end:
-        # The longest record, name, extra and comment of 64 KiB each, fits in what is kept ahead.
+        # Enough bytes are loaded for the longest record: name, extra and comment have up to 64 KiB each.
         if len(window) - at < RECORD.size + 3 * MAX16 and loaded < directory.end:
             more = source.read(loaded, min(CHUNK, directory.end - loaded))
             window, at, loaded = window[at:] + more, 0, loaded + len(more)
@@ -135,7 +135,7 @@ def read_directory(source: Section, directory: Directory) -> Iterator[ZipHeader]
 
 
 def _read_record(window: bytes, at: int, directory: Directory) -> tuple[ZipHeader, int]:
-    """Return the record at `at` and where the next one begins."""
+    """Return the record at `at` and the start of the next one."""
     if len(window) - at < RECORD.size or window[at : at + 4] != b"PK\1\2":
         raise ArchiveDamaged("archive_corrupt", "The zip's directory is damaged.")
     fields = RECORD.unpack_from(window, at)
@@ -170,7 +170,7 @@ def _header(fields: tuple[int, ...], raw_name: bytes) -> ZipHeader:
 
 
 def _apply_extra(header: ZipHeader) -> None:
-    """Take 8-byte sizes from Zip64's extra field, for the facts that say so, in the order of the format."""
+    """Take 8-byte values from Zip64's extra field for the facts whose 4 bytes are at the maximum."""
     for id_, field in split_extra(header.extra):
         if id_ != ZIP64:
             header.plain_extra += field
@@ -185,7 +185,7 @@ def _apply_extra(header: ZipHeader) -> None:
 
 
 def split_extra(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (id, whole field) of each extra field; an odd rest comes last, as it is, with id -1."""
+    """Yield (id, whole field) of each extra field; bytes that are no field come last, with id -1."""
     while len(extra) >= _FIELD.size:
         id_, size = _FIELD.unpack_from(extra)
         if _FIELD.size + size > len(extra):

@@ -1,8 +1,8 @@
-"""Zips: entries in the order of the central directory, content on demand.
+"""Reads zips: entries in the order of the central directory, content on demand.
 
-`zipfile` reads the whole directory into memory, believes that entries don't overlap, and ends a member
-silently at its declared size. Here the directory is read in two passes, eight bytes a member are kept, and
-what a member decompresses to must be exactly what was declared.
+`zipfile` reads the whole directory into memory, accepts entries that overlap, and ends a member at its
+declared size without an error. Here the directory is read in two passes, memory holds eight bytes for each
+member, and a member's content must have exactly the declared size and checksum.
 """
 
 import bz2
@@ -23,7 +23,7 @@ from jobs.archives.zip_directory import MAX32, Section, ZipHeader, find_director
 from jobs.errors import ArchiveDamaged, PageError
 
 _LOCAL = struct.Struct("<4s22xHH")
-_INPUT = 1 << 16  # compressed bytes per step; also what a look at a member's head costs at most
+_INPUT = 1 << 16  # compressed bytes per step, and the most that are read for a member's head
 
 
 class ZipReader:
@@ -43,7 +43,7 @@ class ZipReader:
             yield _ZipEntry(self._source, header, index, end)
 
     def _check(self) -> NDArray[np.uint64]:
-        """Refuse members that share bytes: a few kilobytes can claim petabytes that way."""
+        """The sorted starts; refuses members that overlap: a few kilobytes could expand to petabytes."""
         starts, ends = array("Q"), array("Q")
         for header in read_directory(self._source, self._directory):
             if len(starts) >= MAX_MEMBERS:
@@ -70,7 +70,7 @@ def _kind(header: ZipHeader) -> Kind:
 
 
 class _ZipEntry:
-    """One member; good as long as the stream is, from any thread."""
+    """One member; any thread can read it while the stream is open."""
 
     def __init__(self, source: Section, header: ZipHeader, index: int, end: int) -> None:
         self._source = source
@@ -96,7 +96,7 @@ class _ZipEntry:
             return b""
 
     def open(self) -> BinaryIO:
-        """Stream the content, checked."""
+        """Stream the content; it is checked at its end."""
         return io.BufferedReader(self._content(), CHUNK)
 
     def _content(self) -> "_Content":
@@ -116,7 +116,7 @@ class _ZipEntry:
         return _Content(self._source, self._start, header, decompress)
 
     def raw(self) -> Iterator[bytes]:
-        """Yield the local header, the compressed bytes and the descriptor, as they stand."""
+        """Yield the local header, the compressed bytes and the descriptor, unchanged."""
         header = self._header
         yield header.local
         position, end = self._start, self._start + header.compress_size
@@ -128,7 +128,7 @@ class _ZipEntry:
             yield self._descriptor(end)
 
     def _descriptor(self, offset: int) -> bytes:
-        """Find the data descriptor: with or without signature, with sizes of 4 or 8 bytes, or none at all."""
+        """The data descriptor: with or without signature, with sizes of 4 or 8 bytes, or b""."""
         header = self._header
         there = self._source.read(offset, min(24, self._end - offset))
         facts = (header.CRC, header.compress_size, header.file_size)
@@ -138,12 +138,12 @@ class _ZipEntry:
                 whole = signature + struct.pack(form, *facts)
                 if there.startswith(whole):
                     return whole
-        # Writers that set the flag and forget the descriptor exist; readers go by the directory.
+        # Some writers set the flag and write no descriptor; readers use the directory.
         return b""
 
 
 class _Decompressor(Protocol):
-    """What zlib and bz2 share."""
+    """The interface of decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -155,7 +155,7 @@ class _Decompressor(Protocol):
 
 
 class _Stored:
-    """No compression, behind the same face; it can't know its end."""
+    """No compression, with the same interface; it can't know its end."""
 
     eof = False
     unused_data = b""
@@ -170,7 +170,7 @@ class _Stored:
 
 
 class _Inflate:
-    """zlib hands unread input back where bz2 keeps it: keep it here."""
+    """zlib returns input that it has not read, bz2 keeps it: keep it here."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(-15)
@@ -188,7 +188,7 @@ class _Inflate:
 
 
 def _decompressor(method: int) -> _Decompressor | None:
-    """Make the decompressor for a zip method; None for those that scans don't come in."""
+    """The decompressor for a zip method; None for methods that are not supported."""
     if method == zipfile.ZIP_STORED:
         return _Stored()
     if method == zipfile.ZIP_DEFLATED:
@@ -197,7 +197,7 @@ def _decompressor(method: int) -> _Decompressor | None:
 
 
 class _Content(RawReader):
-    """A member's content; at its end, size and checksum must be what was declared."""
+    """A member's content; at its end, size and checksum must be as declared."""
 
     def __init__(self, source: Section, start: int, header: ZipHeader, decompress: _Decompressor) -> None:
         self._source, self._header, self._decompress = source, header, decompress
@@ -205,7 +205,7 @@ class _Content(RawReader):
         self._left, self._crc = header.file_size, 0
 
     def step(self, limit: int) -> bytes:
-        """Return up to `limit` decompressed bytes; PageError("member_corrupt") where they don't fit."""
+        """Return up to `limit` decompressed bytes; raises PageError("member_corrupt") if they are wrong."""
         part = self._next(min(limit, self._left)) if self._left else b""
         self._left -= len(part)
         self._crc = zlib.crc32(part, self._crc)
@@ -219,12 +219,12 @@ class _Content(RawReader):
         return part
 
     def _next(self, limit: int) -> bytes:
-        """Decompress until something comes out or the input is used up."""
+        """Decompress until there is output or the input ends."""
         data = b""
         while not self._decompress.eof:
             try:
                 part = self._decompress.decompress(data, limit)
-            except (zlib.error, OSError) as error:  # OSError: bz2's word for damage; nothing is read here
+            except (zlib.error, OSError) as error:  # OSError is bz2's error for damage; nothing is read here
                 raise PageError("member_corrupt", f"{self._header.readable!r} is damaged.") from error
             if part or (self._position == self._end and not data):
                 return part

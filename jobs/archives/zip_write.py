@@ -1,7 +1,7 @@
-"""Writes a zip to a sink that can't seek.
+"""Writes zips to a sink that can't seek.
 
-Every local header bears its sizes and checksum at once, no data descriptors: a member with new content is
-compressed into a spool first. So whatever reads zips, front to back or by the directory, reads these.
+A member with new content is compressed into a temporary file first, so that its local header has sizes and
+checksum and needs no data descriptor. Programs can read such zips from front to back or by the directory.
 """
 
 import bz2
@@ -15,9 +15,9 @@ from typing import IO, BinaryIO, Protocol
 from jobs.archives.member import CHUNK, LEVEL, Member, Sink
 from jobs.archives.zip_directory import MAX16, MAX32, RECORD, ZIP64, ZipHeader, split_extra
 
-_SPOOL = 32 << 20  # a compressed page is smaller and stays in memory; what is larger goes to a temporary file
-_UNICODE_NAME = 0x7075  # repeats the name: wrong after a renaming
-_KEPT_FLAGS = 0x800  # UTF-8; the others tell of compression options, encryption and descriptors
+_SPOOL = 32 << 20  # up to here in memory, as compressed pages are; more goes to a temporary file
+_UNICODE_NAME = 0x7075  # repeats the name: wrong after a rename
+_KEPT_FLAGS = 0x800  # UTF-8; the others mean compression options, encryption and descriptors
 
 
 class ZipWriter:
@@ -26,7 +26,7 @@ class ZipWriter:
     def __init__(self, sink: Sink, comment: bytes) -> None:
         self._sink, self._comment = sink, comment
         self._offset = 0
-        # The directory is spooled as bytes: a million members shouldn't be a million objects.
+        # The directory is kept as bytes in a temporary file: a million members would be a million objects.
         self._directory = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - lives until close()
         self._count = 0
 
@@ -44,7 +44,7 @@ class ZipWriter:
         self._list(header, offset)
 
     def copy(self, member: Member, raw: Iterable[bytes]) -> None:
-        """Write a member as it stands in its archive."""
+        """Write a member unchanged."""
         assert isinstance(member.header, ZipHeader)
         offset = self._offset
         for part in raw:
@@ -52,7 +52,7 @@ class ZipWriter:
         self._list(member.header, offset)
 
     def close(self) -> None:
-        """Write the directory and the end."""
+        """Write the directory and the end record."""
         start = self._offset
         with self._directory:
             self._directory.seek(0)
@@ -79,13 +79,13 @@ class ZipWriter:
 
 
 def _renewed(old: ZipHeader, name: str) -> ZipHeader:
-    """Return a header for new content: name, dates, attributes, comment and extra fields stay."""
+    """The header for new content: name, dates, attributes, comment and extra fields are kept."""
     new = ZipHeader(old.filename, old.date_time)
     new.raw_name, new.readable = old.raw_name, name
     new.flag_bits = old.flag_bits & _KEPT_FLAGS
     dropped = {ZIP64}
     if name != old.readable:
-        # cp437 can't hold every name, UTF-8 can; the flag says which it is.
+        # cp437 can't hold every name, UTF-8 can; a flag tells which of both it is.
         new.raw_name, new.flag_bits = name.encode(), _KEPT_FLAGS
         dropped.add(_UNICODE_NAME)
     new.plain_extra = b"".join(field for id_, field in split_extra(old.plain_extra) if id_ not in dropped)
@@ -105,7 +105,7 @@ class _Compressor(Protocol):
 
 
 class _Store:
-    """No compression, behind the same face."""
+    """No compression, with the same interface."""
 
     def compress(self, data: bytes, /) -> bytes:
         return data
@@ -115,7 +115,7 @@ class _Store:
 
 
 def _compress(data: BinaryIO, size: int, header: ZipHeader, spool: IO[bytes]) -> None:
-    """Compress `size` bytes of `data` into the spool; put sizes and checksum into the header."""
+    """Compress `size` bytes of `data` into `spool`; sets the header's sizes and checksum."""
     compressor: _Compressor = _Store()
     if header.compress_type == zipfile.ZIP_DEFLATED:
         compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
@@ -139,11 +139,11 @@ def _times(header: ZipHeader) -> tuple[int, int]:
 
 
 def _local(header: ZipHeader) -> bytes:
-    """Return the local header of new content."""
+    """The bytes of the local header of new content."""
     sizes = (header.compress_size, header.file_size)
     extra, version = header.local_extra, header.extract_version
     if max(sizes) >= MAX32:
-        # Here, other than in the directory, both sizes must be given.
+        # Here, unlike in the directory, both sizes are required.
         extra = struct.pack("<HHQQ", ZIP64, 16, header.file_size, header.compress_size) + extra
         sizes, version = (MAX32, MAX32), max(version, 45)
     header.extract_version = version
@@ -167,7 +167,7 @@ def _local(header: ZipHeader) -> bytes:
 
 
 def _record(header: ZipHeader, offset: int) -> bytes:
-    """Return the directory's record of a member that stands at `offset`."""
+    """The directory's record of a member whose local header is at `offset`."""
     facts = (header.file_size, header.compress_size, offset)
     large = b"".join(struct.pack("<Q", fact) for fact in facts if fact >= MAX32)
     extra, version = header.plain_extra, header.extract_version

@@ -15,7 +15,6 @@ from jobs.errors import PageError
 from jobs.shard.policy import refusal
 from jobs.shard.staging import copy
 from jobs.stores.spool import spool
-from jobs.text import valid_text
 
 _INSIDE = "!/"
 
@@ -98,7 +97,7 @@ def members(entries: Iterable[Entry], limits: Limits, archive: str = "", depth: 
     """
     prefix = f"{archive}{_INSIDE}" if archive else ""
     for entry in entries:
-        member, name = entry.member, prefix + valid_text(entry.member.name)
+        member, name = entry.member, prefix + entry.member.name
         format, kind = sniff(member.name, entry.head), kind_of(member.name)
         if error := refusal(member, format, kind, depth, limits):
             yield Refused(entry, name, error)

@@ -1,1 +1,1 @@
-"""Stores: folders and S3 prefixes behind one interface."""
+"""Stores: folders and S3 prefixes with one interface."""

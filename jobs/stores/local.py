@@ -1,4 +1,4 @@
-"""A folder as a place of objects."""
+"""A store in a folder."""
 
 import errno
 import io
@@ -39,31 +39,31 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 class LocalStore:
-    """A folder; made by the first write if it is not there."""
+    """A store in a folder; the first write makes the folder if there is none."""
 
     def __init__(self, root: Path) -> None:
-        # Two paths to one folder must be one place, or a destination could lie in its source unnoticed.
+        # Two paths to one folder must give one URL, or a destination could lie in its source unnoticed.
         self._root = Path(os.path.realpath(root))
         self.url = str(self._root)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects below `prefix` in key order; links are followed, what is no regular file is left out.
+        """All objects below `prefix` in key order. Links are followed; only regular files are objects.
 
         Raises:
             InputError: the folder is missing, or a part of it can't be read.
             StoreError: the disk failed.
         """
         above = checked_prefix(prefix).rpartition("/")[0]
-        # The ledger of a destination that was never written to is empty; a source must be there.
+        # The ledger of a destination that was never written to is empty; a source must exist.
         if not self._has_root() and not prefix.startswith(LEDGER):
-            raise InputError(f"There is no folder {self._root}: check the path, or mount what it stands on.")
+            raise InputError(f"There is no folder {self._root}: check the path, or mount its file system.")
         skip = frozenset() if prefix.startswith(LEDGER) else frozenset({LEDGER})
         for info in walk(self._root / above, f"{above}/" if above else "", skip):
             if is_listed(info.key, prefix):
                 yield info
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """The file's facts, or None if there is no regular file."""
+        """The file's size and version; None if there is no regular file."""
         try:
             with translated(path := self._path(key)):
                 facts = path.stat()
@@ -74,10 +74,10 @@ class LocalStore:
         return describe(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def open(self, info: ObjectInfo) -> BinaryIO:
-        """A buffered stream; every read of the file proves that it still is that version.
+        """A buffered stream; every read checks that the file still is that version.
 
         Raises:
-            SourceChanged: the file is another one or gone.
+            SourceChanged: the file is gone or has another version.
             StoreError: it can't be read.
         """
         path = self._path(info.key)
@@ -96,7 +96,7 @@ class LocalStore:
         return io.BufferedReader(raw, READ_BUFFER)
 
     def get(self, key: str) -> bytes | None:
-        """A small file whole, or None."""
+        """The bytes of a small file; None if there is none."""
         try:
             with translated(path := self._path(key)):
                 return path.read_bytes()
@@ -106,7 +106,7 @@ class LocalStore:
             raise
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put only if absent: a link to a whole, durable file either takes the name or finds it taken."""
+        """Put only if absent: a link to a complete, durable file fails if the name is taken."""
         path = self._path(key)
         with translated(path):
             try:
@@ -124,7 +124,7 @@ class LocalStore:
         return True
 
     def put(self, key: str, data: bytes) -> None:
-        """Put whole over what was there, by renaming a durable file."""
+        """Put over what was there, by renaming a durable file."""
         path = self._path(key)
         with translated(path):
             temp = write_temp(path, data)
@@ -135,7 +135,7 @@ class LocalStore:
             sync_folder(path.parent)
 
     def delete(self, key: str) -> None:
-        """Remove; folders of the ledger that get empty go too, or old claims would slow every listing."""
+        """Remove; also folders of the ledger that become empty, because they would slow every listing."""
         path = self._path(key)
         with translated(path):
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -146,22 +146,22 @@ class LocalStore:
                     (self._root / folder).rmdir()
 
     def stage(self, key: str, attempt: str) -> "LocalUpload":
-        """Begin a temporary file beside the target; one of the same attempt is written anew."""
+        """Begin a temporary file beside the target; it replaces an earlier one of the same attempt."""
         return LocalUpload(self._root, key, staging_key(checked_key(key), attempt))
 
     def publish(self, staged: Staged) -> None:
         """Rename the staged file to its key.
 
         Raises:
-            StagedGone: it is gone, and what bears its name is not it.
-            StoreError: the rename was refused, or a folder bears the name.
+            StagedGone: it is gone, and the file under its key is another one.
+            StoreError: the rename was refused, or there is a folder of that name.
         """
         path, temp = self._path(staged.key), self._path(staged.token)
         with translated(path):
             try:
                 temp.replace(path)
             except FileNotFoundError as error:
-                # Whoever published it first moved it away; only the bytes can tell.
+                # Another process may have published it, which moves the file; only its bytes can tell.
                 if not (
                     path.is_file() and path.stat().st_size == staged.size and sha256_of(path) == staged.sha256
                 ):
@@ -191,7 +191,7 @@ class LocalStore:
         """Make the folder and try a conditional write in it.
 
         Raises:
-            InputError: it is a file, can't be written, or has no conditional create.
+            InputError: it is a file, can't be written, or its file system has no conditional create.
         """
         self._has_root()
         prove_create(

@@ -1,4 +1,4 @@
-"""What a folder's store does with files: durable writes, a staged upload, a read pinned to one version."""
+"""Files of a store in a folder: durable writes, staged uploads, and reads pinned to one version."""
 
 import errno
 import hashlib
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
-"""How file systems and old kernels say that a file needs a name."""
+"""The errors of file systems and old kernels that have no files without names."""
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """What the operating system raises as one sentence that names the path."""
+    """Raise errors of the operating system as StoreError or DestinationFull that name the path."""
     try:
         yield
     except OSError as error:
@@ -42,19 +42,19 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def is_absence(cause: BaseException | None) -> bool:
-    """Whether an error of the system says that there is no such file, nor can be."""
+    """Whether an error of the operating system says that there is no such file, or that there can be none."""
     return isinstance(cause, OSError) and cause.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 def staging_key(key: str, attempt: str) -> str:
-    """Where an attempt stages `key`: beside it, so that a rename does; short, however long its name is."""
+    """Where an attempt stages `key`: in the same folder, so that a rename publishes it; its name is short."""
     digest = hashlib.sha256(f"{key}\0{attempt}".encode("utf-8", "surrogateescape")).hexdigest()
     folder, slash, _ = key.rpartition("/")
     return f"{folder}{slash}{OWN_PREFIX}{digest[:24]}.part"
 
 
 def sha256_of(path: Path) -> str:
-    """The digest of a file of any size."""
+    """The SHA-256 of a file of any size, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -64,7 +64,7 @@ def sync_folder(folder: Path) -> None:
     try:
         handle = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
-        return  # what was made in it was removed again, and the folder with it
+        return  # its last file was removed meanwhile, and the folder with it
     try:
         os.fsync(handle)
     finally:
@@ -72,7 +72,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_temp(target: Path, data: bytes) -> Path:
-    """A durable file with `data` beside `target`, under a name that no listing shows."""
+    """Write a durable file with `data` beside `target`, under a name that no listing has; its path."""
     temp = target.parent / f"{OWN_PREFIX}{uuid.uuid4().hex[:24]}.tmp"
     try:
         with io.FileIO(_open_in_folder(temp, os.O_EXCL), "wb") as file:
@@ -85,10 +85,10 @@ def write_temp(target: Path, data: bytes) -> Path:
 
 
 def link_whole(target: Path, data: bytes) -> None:
-    """Make `target` a durable file with `data`, whole or not at all; raises FileExistsError if there is one.
+    """Make `target` a complete, durable file with `data`; raises FileExistsError if there is one.
 
-    It has no name before, so that a writer that is killed leaves nothing behind. On a file system that knows
-    no such files, as NFS, it has one that no listing shows, and `gc` removes what a killed writer left.
+    Before, the file has no name, so that a killed writer leaves nothing behind. On a file system without such
+    files, such as NFS, it has a name that no listing has, and `gc` removes what a killed writer left.
     """
     try:
         _in_folder(target.parent, lambda: _link_nameless(target, data))
@@ -109,7 +109,7 @@ def _link_nameless(target: Path, data: bytes) -> None:
         os.fsync(handle)
         handles = os.open("/proc/self/fd", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # With a folder's handle, or Python would link the symbolic link that /proc shows.
+            # Without a folder's handle, Python would link the symbolic link in /proc itself.
             os.link(str(handle), target, src_dir_fd=handles, follow_symlinks=True)
         finally:
             os.close(handles)
@@ -117,18 +117,18 @@ def _link_nameless(target: Path, data: bytes) -> None:
 
 def _write_all(file: io.FileIO, view: memoryview) -> None:
     done = 0
-    while done < len(view):  # an unbuffered write may take only a part, as at the edge of a full disk
+    while done < len(view):  # an unbuffered write may take only a part, for example when the disk gets full
         done += file.write(view[done:])
 
 
 def _open_in_folder(path: Path, flags: int) -> int:
-    """Open for writing, with the folders above."""
+    """Open for writing; makes the folders above."""
     flags |= os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     return _in_folder(path.parent, lambda: os.open(path, flags, 0o666))
 
 
 def _in_folder(folder: Path, act: Callable[[], T]) -> T:
-    """Make a folder and act in it; `delete` may remove an empty one in between, so try again."""
+    """Make a folder and act in it; tries again, because `delete` may remove an empty one meanwhile."""
     for _ in range(100):
         _make_folders(folder)
         with suppress(FileNotFoundError):
@@ -150,7 +150,7 @@ def _make_folders(folder: Path) -> None:
 
 
 class LocalUpload:
-    """A temporary file beside its target."""
+    """An upload into a temporary file beside its target."""
 
     def __init__(self, root: Path, key: str, token: str) -> None:
         self._key, self._token = key, token
@@ -169,7 +169,7 @@ class LocalUpload:
         return len(view)
 
     def finish(self) -> Staged:
-        """Make bytes and name durable; raises DestinationFull or StoreError."""
+        """Make the file and its name durable; raises DestinationFull or StoreError."""
         with translated(self._path):
             os.fsync(self._file.fileno())
             self._file.close()
@@ -184,19 +184,19 @@ class LocalUpload:
 
 
 class PinnedFile(io.FileIO):
-    """A file that refuses to be read once it is not the version that was listed."""
+    """A file that can only be read while it is the version that was listed."""
 
     def __init__(self, path: Path, info: ObjectInfo) -> None:
         super().__init__(path, "rb")
         self._path, self._info = path, info
 
     def check(self) -> None:
-        """Raises SourceChanged if the file that is open is not the one that was listed."""
+        """Raise SourceChanged if the open file is not the version that was listed."""
         if describe(self._info.key, os.fstat(self.fileno())) != self._info:
             raise SourceChanged(f"{self._path} was changed while it was being read.")
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Read into `buffer`, then check: bytes of another version are never handed out."""
+        """Read into `buffer`, then check: bytes of another version are never returned."""
         with translated(self._path):
             count = super().readinto(buffer)
         self.check()

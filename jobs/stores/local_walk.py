@@ -1,4 +1,4 @@
-"""The files below a folder, in key order, without following a link round in circles."""
+"""The files below a folder, in key order; links that lead back are not followed."""
 
 import os
 import stat
@@ -13,31 +13,31 @@ OWN_SUFFIXES = (".part", ".tmp")
 
 
 def describe(key: str, facts: os.stat_result) -> ObjectInfo:
-    """What `list` says of a file: any write to it changes size or mtime, hence the version."""
+    """A file as an object: any write changes its size or mtime, and so its version."""
     return ObjectInfo(key, facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}")
 
 
 def is_own(name: str) -> bool:
-    """Whether a file is one of Pumice's unfinished ones."""
+    """Whether a name is that of an unfinished file of Pumice."""
     return name.startswith(OWN_PREFIX) and name.endswith(OWN_SUFFIXES)
 
 
 def walk(folder: Path, above: str, skip: frozenset[str], own: bool = False) -> Iterator[ObjectInfo]:
     """The regular files below `folder` as objects whose keys begin with `above`; `skip` is not entered.
 
-    Pumice's own unfinished files are left out; with `own`, they alone are found.
+    Pumice's own unfinished files are left out; with `own`, only they are found.
 
-    Links are followed, except those back into a folder that is being walked. One folder's names at a time
-    are held, so memory is bounded by the largest folder of each level.
+    Links are followed, except those back into a folder that is being walked. Memory holds the names of one
+    folder for each level.
 
     Raises:
-        InputError: a folder can't be read or a link leads nowhere; leaving it out would lose pages silently.
+        InputError: a folder can't be read or a link leads nowhere: to skip it would lose pages silently.
         StoreError: the disk failed.
     """
     top = _identity(folder)
     if top is None:
         return
-    # One entry for each level: what is left of it, and which folder it is.
+    # For each level: the entries that are left, and which folder it is.
     levels = [(_entries(folder, above, own), top)]
     while levels:
         entry = next(levels[-1][0], None)
@@ -64,9 +64,9 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 def _entries(folder: Path, above: str, own: bool) -> Iterator[tuple[str, Path, os.stat_result]]:
-    """One folder's entries, so ordered that the keys of the whole walk come out as sorted strings.
+    """One folder's entries, in an order that makes the keys of the whole walk sorted strings.
 
-    A folder sorts as its keys do, with the slash: `a-b` comes before `a/b`, `a0` after it.
+    A folder sorts by its name with a slash: `a-b` comes before `a/b`, `a0` after it.
     """
     found: list[tuple[str, str, os.stat_result]] = []
     try:
@@ -77,7 +77,7 @@ def _entries(folder: Path, above: str, own: bool) -> Iterator[tuple[str, Path, o
                     slash = "/" if stat.S_ISDIR(facts.st_mode) else ""
                     found.append((entry.name + slash, entry.name, facts))
     except FileNotFoundError:
-        return  # removed while the walk went on, or an emptied folder of the ledger
+        return  # removed during the walk, or a folder of the ledger that became empty
     except OSError as error:
         raise _unreadable(folder, error) from error
     found.sort(key=lambda one: one[0])
@@ -85,7 +85,7 @@ def _entries(folder: Path, above: str, own: bool) -> Iterator[tuple[str, Path, o
 
 
 def _facts(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """What a name leads to; None for a file that vanished meanwhile."""
+    """The facts of the file or folder that a name leads to; None if it was removed meanwhile."""
     try:
         return entry.stat()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""From what the user typed to a Store: a folder, or `s3://bucket/prefix`."""
+"""Opens a store by its address: a folder, or `s3://bucket/prefix`."""
 
 import re
 from pathlib import Path
@@ -9,17 +9,17 @@ from jobs.stores.local import LocalStore
 
 
 def open_store(url: str) -> Store:
-    """The place at `url`; neither looks at it nor connects, so that it is cheap in every process.
+    """The store at `url`; it is neither read nor connected to, so this is cheap in every process.
 
     Raises:
-        InputError: the address is none of a place that Pumice knows.
+        InputError: it is no address of a store.
     """
     if url.startswith("s3://"):
-        from jobs.stores.s3 import S3Store  # noqa: PLC0415 - a local run never pays for boto3
+        from jobs.stores.s3 import S3Store  # noqa: PLC0415 - a local run must not load boto3
 
         return S3Store(url)
     if not url.strip() or "\0" in url:
-        raise InputError("The address of a place is empty: give a folder or s3://bucket/prefix.")
+        raise InputError("The address is empty: give a folder or s3://bucket/prefix.")
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url):
-        raise InputError(f"{url}: {scheme[1]}:// isn't known: give a folder or s3://bucket/prefix.")
+        raise InputError(f"{url}: {scheme[1]}:// is not supported: give a folder or s3://bucket/prefix.")
     return LocalStore(Path(url))

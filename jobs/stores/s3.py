@@ -1,4 +1,4 @@
-"""An S3 prefix as a place of objects."""
+"""A store below an S3 prefix."""
 
 import io
 import random
@@ -32,13 +32,13 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
 class S3Store:
-    """A bucket's prefix; cheap to make, as the process shares one client."""
+    """A store below a prefix of a bucket; cheap to make, because all share the process's client."""
 
     def __init__(self, url: str) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         prefix = prefix.rstrip("/")
         if not _BUCKET.fullmatch(bucket) or (prefix and not is_safe_key(prefix)):
-            raise InputError(f"{url} is no address of a place: give s3://bucket or s3://bucket/prefix.")
+            raise InputError(f"{url} is no address of a store: give s3://bucket or s3://bucket/prefix.")
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -48,10 +48,10 @@ class S3Store:
         return type(self), (self.url,)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects below `prefix`, in the service's own steady order: AWS sorts by key, others by folder.
+        """All objects below `prefix`, in the service's own fixed order: AWS sorts by key, others by folder.
 
         Raises:
-            InputError: no such bucket, no permission, no network; or a key that no folder could hold.
+            InputError: no such bucket, no permission, no network; or a key that a folder can't hold.
             StoreError: the service broke.
         """
         path = self._prefix + checked_prefix(prefix)
@@ -64,15 +64,15 @@ class S3Store:
             for entry in page.get("Contents", ()):
                 key = entry["Key"].removeprefix(self._prefix)
                 if not is_listed(key, prefix) or (entry["Size"] == 0 and key.endswith("/")):
-                    continue  # the ledger, or a browser's mark of an empty folder
+                    continue  # the ledger, or an empty object that stands for a folder
                 if not is_safe_key(key):
                     raise InputError(
-                        f"{self.url} holds an object named {key!r}, which no folder could hold: rename it."
+                        f"{self.url} holds an object named {key!r}, which a folder can't hold: rename it."
                     )
                 yield ObjectInfo(key, entry["Size"], entry["ETag"].strip('"'))
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """The object's facts, or None."""
+        """The object's size and version; None if there is none."""
         where = self._where(key)
         with self._translated(key):
             try:
@@ -84,16 +84,16 @@ class S3Store:
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
 
     def open(self, info: ObjectInfo) -> BinaryIO:
-        """A buffered stream; every request demands that version. Raises SourceChanged, here or at a read."""
+        """A buffered stream; every request asks for that version. Raises SourceChanged, here or at a read."""
         where = self._where(info.key)
-        if info.size == 0 and self.stat(info.key) != info:  # an empty one is never requested
+        if info.size == 0 and self.stat(info.key) != info:  # an empty one makes no request
             raise SourceChanged(f"{self.url}/{info.key} was changed or removed while it was being read.")
         return io.BufferedReader(
             RangeReader(where["Bucket"], where["Key"], info, self._translated), READ_BUFFER
         )
 
     def get(self, key: str) -> bytes | None:
-        """A small object whole, or None."""
+        """The bytes of a small object; None if there is none."""
         where = self._where(key)
         for broken in range(BREAKS_ALLOWED):
             time.sleep(PAUSE_S * broken)
@@ -106,10 +106,10 @@ class S3Store:
                     raise
             with suppress(BotoCoreError, HTTPError, OSError), body:
                 return bytes(body.read())
-        raise StoreError(f"{self.url}/{key} breaks off again and again: check the network.")
+        raise StoreError(f"{self.url}/{key} breaks off each time it is read: check the network.")
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put with `If-None-Match: *`; once refused, the stored bytes tell whether they are one's own."""
+        """Put with `If-None-Match: *`; if it is refused, the stored bytes are compared with `data`."""
         where = self._where(key)
         for conflict in range(CONFLICTS_ALLOWED):
             time.sleep(random.uniform(0, PAUSE_S * conflict))
@@ -118,7 +118,7 @@ class S3Store:
                     client().put_object(**where, Body=data, IfNoneMatch="*")
                     return True
                 except ClientError as error:
-                    # 409: somebody else's put of the same key is under way, so nobody has won yet.
+                    # 409: another put of the same key is being made, so neither has succeeded yet.
                     if code_of(error) not in (
                         "PreconditionFailed",
                         "412",
@@ -130,10 +130,10 @@ class S3Store:
             stored = self.get(key) if refused else None
             if stored is not None:
                 return stored == data
-        raise StoreError(f"{self.url}/{key} is fought over by too many writers: try again.")
+        raise StoreError(f"{self.url}/{key} is being written by too many others: try again.")
 
     def put(self, key: str, data: bytes) -> None:
-        """Put whole, over what was there."""
+        """Put over what was there."""
         where = self._where(key)
         with self._translated(key):
             client().put_object(**where, Body=data)
@@ -145,7 +145,7 @@ class S3Store:
             client().delete_object(**where)
 
     def stage(self, key: str, attempt: str) -> S3Upload:
-        """Begin a multipart upload; the first request is made with the first part."""
+        """Begin a multipart upload; the first part makes the first request."""
         where = self._where(key)
         return S3Upload(where["Bucket"], where["Key"], key, attempt, self._translated)
 
@@ -153,7 +153,7 @@ class S3Store:
         """Complete the upload.
 
         Raises:
-            StagedGone: the upload is gone, and what bears its name is not it.
+            StagedGone: the upload is gone, and the object under its key is another one.
             StoreError: the service refused.
         """
         where = self._where(staged.key)
@@ -165,7 +165,7 @@ class S3Store:
                     **where, UploadId=upload_id, MultipartUpload={"Parts": parts}
                 )
             except client().exceptions.NoSuchUpload:
-                pass  # whoever completed it first ended the upload; the object's own mark tells
+                pass  # it may have been completed before; the metadata of the object tells
             else:
                 return
         if not self._is_published(where, staged, attempt):
@@ -178,7 +178,7 @@ class S3Store:
         abort_upload(self._where(staged.key), staged.token.split(" ")[0], self._translated, staged.key)
 
     def discard_attempt(self, key: str, attempt: str) -> None:
-        """Nothing: unfinished uploads are unseen, and finding one means listing all of the bucket's.
+        """Do nothing: no reader sees unfinished uploads, and finding one means listing all of the bucket's.
 
         The lifecycle rule (AbortIncompleteMultipartUpload) and `gc` remove them.
         """
@@ -202,7 +202,7 @@ class S3Store:
         abort_upload(self._where(leftover.key), leftover.token, self._translated, leftover.key)
 
     def probe(self) -> None:
-        """Try a conditional put twice.
+        """Prove that the second of two conditional puts is refused.
 
         Raises:
             InputError: the bucket can't be written, or the service ignores the condition.

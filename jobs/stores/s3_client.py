@@ -1,4 +1,4 @@
-"""The one S3 client of a process, and the one place where its errors become ours."""
+"""The S3 client of the process, and the translation of its errors into ours."""
 
 import threading
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ _REFUSALS: tuple[tuple[frozenset[str], type[PumiceError], str], ...] = (
 
 @cache
 def _made() -> Any:
-    return boto3.Session().client(  # not the default session, which other code of the process may have shaped
+    return boto3.Session().client(  # not the default session, which other code may have changed
         "s3",
         config=Config(
             retries={"mode": "standard", "max_attempts": MAX_ATTEMPTS},
@@ -74,7 +74,7 @@ def _made() -> Any:
 
 
 def client() -> Any:
-    """The process's client: making one is slow and not thread-safe, using one from many threads is.
+    """The client of the process: to make one is slow and not thread-safe, but many threads may use one.
 
     Raises:
         InputError: the environment's endpoint or profile is unusable.
@@ -89,12 +89,12 @@ def client() -> Any:
 
 
 def code_of(error: raised.ClientError) -> str:
-    """The service's own word for an error; HEAD requests have only the status."""
+    """The service's own code of an error; for HEAD requests, the status."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 class Translator:
-    """Turns what boto3 raises into sentences about one place."""
+    """Translates errors of boto3 into errors of Pumice whose messages name the store."""
 
     def __init__(self, url: str, bucket: str) -> None:
         self._url, self._bucket = url, bucket
@@ -102,7 +102,7 @@ class Translator:
 
     @contextmanager
     def __call__(self, key: str = "") -> Iterator[None]:
-        """Around one request about `key`; see the module's errors for what is raised."""
+        """Translate the errors of one request about `key`: the classes in `_REFUSALS`, or StoreError."""
         where = f"{self._url.rstrip('/')}/{key}" if key else self._url
         try:
             yield
@@ -116,7 +116,7 @@ class Translator:
         self._reached = True
 
     def _refusal(self, error: raised.ClientError, where: str) -> PumiceError:
-        """The service answered, with no."""
+        """The error for a request that the service refused."""
         code = code_of(error)
         for codes, kind, sentence in _REFUSALS:
             if code in codes:
@@ -125,17 +125,17 @@ class Translator:
         return StoreError(f"{where}: the store answered {code} {message}".rstrip(" .") + ".")
 
     def _failure(self, error: Exception, where: str) -> PumiceError:
-        """No answer came."""
+        """The error for a request without an answer."""
         if isinstance(error, raised.NoCredentialsError | raised.PartialCredentialsError):
             return InputError(f"There are no credentials for {self._url}: {_SET_CREDENTIALS}.")
         if isinstance(error, raised.ParamValidationError):
             return InputError(f"{where} is not an address that S3 knows: correct it.")
-        # Until the first answer the address may be wrong; after it, a silence is the network's.
+        # Before the first answer the address may be wrong; after it, only the network can be.
         if not self._reached:
             settings = "AWS_ENDPOINT_URL and AWS_DEFAULT_REGION"
             return InputError(f"{self._url} can't be reached ({error}): check the network, {settings}.")
-        # The error's own text names the request, with our records in it; its kind says as much.
+        # The error's own text holds the request with our records; its class tells enough.
         return StoreError(
-            f"{where}: the store no longer answers ({type(error).__name__}): what is committed stays, go on "
-            "when it is back."
+            f"{where}: the store no longer answers ({type(error).__name__}): what is committed stays; "
+            "continue when it answers again."
         )

@@ -1,4 +1,4 @@
-"""Streams from and to S3: a seekable read of one version, and a multipart upload nobody sees yet."""
+"""Streams from and to S3: a seekable read of one version, and a multipart upload."""
 
 import hashlib
 import io
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 PART = 16 << 20
 PARTS_PER_SIZE = 1000
-"""Parts double every so many, so that 10,000 parts hold more than an object may have."""
+"""The size of parts doubles after this many, so that 10,000 parts can hold the largest object."""
 BREAKS_ALLOWED = 5
 PAUSE_S = 0.2
 
 
 class RangeReader(io.RawIOBase):
-    """One version of an object; a sequential read streams one GET's body, a seek ends it."""
+    """One version of an object; sequential reads stream the body of one GET, a seek ends it."""
 
     def __init__(self, bucket: str, path: str, info: ObjectInfo, translated: Translator) -> None:
         self._where = {"Bucket": bucket, "Key": path}
@@ -35,11 +35,11 @@ class RangeReader(io.RawIOBase):
         self._body_at = 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes, at the price of a new request."""
+        """True; a seek costs a new request."""
         return True
 
     def tell(self) -> int:
@@ -55,11 +55,11 @@ class RangeReader(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill `buffer` as far as the body goes; a body that breaks off is taken up where it broke.
+        """Read into `buffer`; if the body breaks off, a new request continues there.
 
         Raises:
-            SourceChanged: the object is another one or gone.
-            StoreError: it breaks off again and again.
+            SourceChanged: the object is gone or has another version.
+            StoreError: it breaks off too often.
         """
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), self._info.size - self._at)
@@ -74,7 +74,7 @@ class RangeReader(io.RawIOBase):
                 self._body_at = self._at
                 return len(data)
         raise StoreError(
-            f"{self._info.key} breaks off at byte {self._at} again and again: check the network."
+            f"{self._info.key} breaks off at byte {self._at} each time it is read: check the network."
         )
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class RangeReader(io.RawIOBase):
         super().close()
 
     def _some(self, wanted: int) -> bytes:
-        """Up to `wanted` bytes; none if the body broke off."""
+        """Up to `wanted` bytes; b"" if the body broke off."""
         if self._body is None or self._body_at != self._at:
             self._drop()
             with self._translated(self._info.key):
@@ -105,7 +105,7 @@ class RangeReader(io.RawIOBase):
 
 
 class S3Upload:
-    """A multipart upload: no reader sees it before it is completed."""
+    """A multipart upload: no reader sees it before `publish` completes it."""
 
     def __init__(self, bucket: str, path: str, key: str, attempt: str, translated: Translator) -> None:
         self._where = {"Bucket": bucket, "Key": path}
@@ -117,7 +117,7 @@ class S3Upload:
         self._size, self._hash = 0, hashlib.sha256()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
-        """Append; whole parts are sent at once. Raises DestinationFull or StoreError."""
+        """Append; complete parts are sent. Raises DestinationFull or StoreError."""
         view = memoryview(data).cast("B")
         self._hash.update(view)
         self._size += len(view)
@@ -128,7 +128,7 @@ class S3Upload:
         return len(view)
 
     def finish(self) -> Staged:
-        """Send the last part; an empty object is one empty part. Raises DestinationFull or StoreError."""
+        """Send the last part; an empty object has one empty part. Raises DestinationFull or StoreError."""
         if self._pending or not self._etags:
             self._send(bytes(self._pending))
             self._pending.clear()
@@ -136,7 +136,7 @@ class S3Upload:
         return Staged(self._key, token, self._size, self._hash.hexdigest(), tuple(self._etags))
 
     def abort(self) -> None:
-        """Throw the parts away."""
+        """Delete the parts that were sent."""
         self._pending.clear()
         if self._id:
             abort_upload(self._where, self._id, self._translated, self._key)
@@ -156,6 +156,6 @@ class S3Upload:
 
 
 def abort_upload(where: dict[str, str], upload_id: str, translated: Translator, key: str) -> None:
-    """Throw an upload away; one that is gone is fine."""
+    """Abort an upload; no error if it is gone."""
     with translated(key), suppress(client().exceptions.NoSuchUpload):
         client().abort_multipart_upload(**where, UploadId=upload_id)

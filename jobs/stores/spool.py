@@ -1,4 +1,4 @@
-"""Temporary files: where that goes which may be too large for memory."""
+"""Temporary files, for data that may be too large for memory."""
 
 import errno
 import tempfile
@@ -12,15 +12,15 @@ IN_MEMORY = 8 << 20
 
 
 def spool() -> BinaryIO:
-    """A nameless file to write and read again; in memory while it is small. Close it."""
+    """A temporary file without a name; it is in memory while it is small. Close it."""
     return cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
 
 
 @contextmanager
 def spooling() -> Iterator[None]:
-    """Say in one sentence what is wrong with the temporary folder.
+    """Raise errors of the temporary folder as DestinationFull or StoreError.
 
-    The stores put their own errors into words: an OSError that gets here comes from a spool.
+    Stores translate their own errors: an OSError that gets here comes from a spool.
 
     Raises:
         DestinationFull: no space is left there.
@@ -29,7 +29,7 @@ def spooling() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # `gettempdir()` would raise once more where there is no folder at all.
+        # `gettempdir()` would raise again if there is no folder at all.
         folder = f"The temporary folder {tempfile.tempdir or ''}".rstrip()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DestinationFull(
