@@ -1,4 +1,4 @@
-"""What there is to score: pairs of scans and truths, or scans with transcriptions."""
+"""The cases of an evaluation: pairs of scans and truths, or scans with transcriptions."""
 
 import struct
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from model.scoring.tesseract import transcription_of
 
 _TRUTHS = ("clean", "gt")
 _CREDIBLE_DPI = (100, 2400)
-"""Below lie the 72 and 96 of screens, which say nothing of a scan; above, nothing that Tesseract accepts."""
+"""Lower are the 72 and 96 of screens, which tell nothing about a scan; Tesseract accepts nothing higher."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scan and what it is to be compared with: a truth image, a text or both.
+    """One scan and what it is compared with: a truth image, a text or both.
 
     Attributes:
-        name: the file's name, relative to the folder of scans.
+        name: the name of the scan's file, relative to the folder of scans.
         scan: the image to clean.
-        truth: the image it should become.
-        text: what stands on it, by the transcription beside the scan or the truth.
+        truth: the image that it should become.
+        text: the text of the page, from the transcription beside the scan or the truth.
     """
 
     name: str
@@ -32,10 +32,10 @@ class Case:
     text: str | None = None
 
     def read(self) -> tuple[Page, Page | None]:
-        """The scan and its truth as pixels, of equal height and width.
+        """The pixels of the scan and its truth, of equal height and width.
 
         Raises:
-            DataFault: one can't be read, or they differ in size.
+            DataFault: one of them can't be read, or they differ in size.
         """
         scan = read_page(self.scan)
         if self.truth is None:
@@ -46,7 +46,7 @@ class Case:
         return scan, truth
 
     def dpi(self) -> float | None:
-        """The scan's resolution as its file states it, None where it doesn't or can't be meant."""
+        """The scan's resolution from its file, None where it is missing or not credible."""
         with Image.open(self.scan) as image:
             dpi = float(image.info.get("dpi", (0,))[0])
         return dpi if _CREDIBLE_DPI[0] <= dpi <= _CREDIBLE_DPI[1] else None
@@ -55,13 +55,13 @@ class Case:
 def find_cases(folder: Path, ocr: bool = False) -> list[Case]:
     """All scans of a folder, in the order of their names.
 
-    A folder with `noisy/` or `clean/` (or `gt/`) in it holds pairs: files of one name but for the ending. Any
-    other is searched for images with transcriptions beside them, its subfolders too. Sizes are compared here,
-    by the files' headers, so that hours of work don't end at the last pair.
+    A folder that contains `noisy/` and `clean/` (or `gt/`) holds pairs: files with the same name except for
+    the ending. In any other folder and its subfolders, images with transcriptions beside them are scans.
+    Sizes are compared here, from the files' headers, so that no evaluation fails at its last pair.
 
     Args:
         folder: where to look.
-        ocr: whether text is to be scored; without, transcriptions are not looked for.
+        ocr: whether text will be scored; if not, transcriptions are ignored.
 
     Raises:
         DataFault: the folder is missing or empty; a partner or a transcription is missing; sizes differ; a
@@ -74,7 +74,7 @@ def find_cases(folder: Path, ocr: bool = False) -> list[Case]:
         return _transcribed(folder, ocr)
     if truths is None or not (folder / "noisy").is_dir():
         missing = "clean/ (or gt/)" if truths is None else "noisy/"
-        raise DataFault(f"{folder} is half a folder of pairs: {missing} is missing")
+        raise DataFault(f"{folder} is only half a folder of pairs: {missing} is missing")
     return _pairs(folder / "noisy", truths, ocr)
 
 
@@ -85,12 +85,12 @@ def _pairs(scans: Path, truths: Path, ocr: bool) -> list[Case]:
     alone = [p for p in noisy if p.stem not in partners] + [p for p in clean if p.stem not in stems]
     if alone:
         other = truths if alone[0].parent == scans else scans
-        raise DataFault(f"{alone[0]} has no partner in {other}: add it, or take the file away")
+        raise DataFault(f"{alone[0]} has no partner in {other}: add it, or remove the file")
     cases = []
     for scan in noisy:
         truth = partners[scan.stem]
         sizes = _size(scan), _size(truth)
-        if sorted(sizes[0]) != sorted(sizes[1]):  # the orientation tag of a TIFF may still turn it
+        if sorted(sizes[0]) != sorted(sizes[1]):  # a TIFF's orientation tag may still turn the page
             raise _unequal(scan, truth, *sizes)
         text = _text_beside(scan, truth) if ocr else None
         cases.append(Case(scan.name, scan, truth, text))
@@ -128,7 +128,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height by the file's header."""
+    """Width and height from the file's header."""
     try:
         with Image.open(path) as image:
             return image.size

@@ -1,4 +1,4 @@
-"""Score a cleaner: on scans of known truth or text for `pumice evaluate`, on clean pages for a card."""
+"""Scores of a cleaner: on scans whose truth or text is known, and on clean pages."""
 
 import fnmatch
 import math
@@ -18,12 +18,12 @@ from model.scoring.reading import TextScore, score_text, total_text
 
 @dataclass(frozen=True)
 class ImageScore:
-    """A page against its truth; the attributes are those of `model.scoring.measures`.
+    """A page compared with its truth.
 
     Attributes:
-        rmse: 0..1.
-        ssim: -1..1.
-        bitonal: None where the truth is not 1-bit.
+        rmse: see `model.scoring.measures.rmse`; 0..1.
+        ssim: see `model.judging.ssim.ssim`; -1..1.
+        bitonal: see `model.scoring.measures.score_bitonal`; None where the truth is not 1-bit.
     """
 
     rmse: float
@@ -38,7 +38,7 @@ class ImageScore:
 
 @dataclass(frozen=True)
 class PairScore:
-    """One pair, before and after cleaning."""
+    """The scores of one pair, before and after cleaning."""
 
     name: str
     before: ImageScore
@@ -47,7 +47,7 @@ class PairScore:
 
 @dataclass(frozen=True)
 class PageScore:
-    """All scores of one page; None where there is no truth, or its text was not scored."""
+    """All scores of one page; `pair` is None without a truth, `text` where no text was scored."""
 
     name: str
     pair: PairScore | None
@@ -56,7 +56,7 @@ class PageScore:
 
 @dataclass(frozen=True)
 class Scored:
-    """One page of an evaluation: its scores, and its pixels for whoever wants to show them."""
+    """One page of an evaluation: its scores and its pixels."""
 
     score: PageScore
     scan: Page
@@ -66,7 +66,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class CleanScore:
-    """One clean page: mean absolute change in grey levels (of 255), and strokes that cleaning lost."""
+    """One clean page: the mean absolute change in grey levels (of 255), its strokes and the lost ones."""
 
     mean_change: float
     strokes: int
@@ -74,15 +74,15 @@ class CleanScore:
 
 
 def evaluate(cleaner: Cleaner, cases: Iterable[Case], languages: str | None = None) -> Iterator[Scored]:
-    """Clean and score scans one after another, never more than one in memory.
+    """Clean and score scans one after another; only one at a time is in memory.
 
     Args:
-        cleaner: what is scored.
+        cleaner: the cleaner to score.
         cases: scans with truths or texts.
-        languages: of the text, as Tesseract names them; None leaves text alone.
+        languages: languages of the text, as Tesseract names them; None to score no text.
 
     Raises:
-        DataFault: an image can't be read, or a pair's sizes differ.
+        DataFault: an image can't be read, or the sizes of a pair differ.
         OcrFault: Tesseract doesn't run.
     """
     for case in cases:
@@ -98,7 +98,7 @@ def _clean(cleaner: Cleaner, page: Page) -> Page:
 
 
 def score_pair(name: str, scan: Page, cleaned: Page, truth: Page) -> PairScore:
-    """Compare a scan and its cleaned version, of the truth's height and width, with the truth."""
+    """Compare a scan and its cleaned version with the truth; all have the same height and width."""
     bitonal = is_bitonal(truth)
     before, after = (
         ImageScore(rmse(page, truth), ssim(page, truth), score_bitonal(page, truth) if bitonal else None)
@@ -113,10 +113,10 @@ def score_pairs(cleaner: Cleaner, pairs: Iterable[Pair]) -> list[PairScore]:
 
 
 def total(scores: Sequence[PairScore], name: str = "all") -> PairScore:
-    """The mean of each measure over the pages, each of which counts the same, as the literature does.
+    """The mean of each measure over the pages; every page counts the same, as in the literature.
 
-    PSNR is that of the mean error; DIBCO's is the mean over the pages with 1-bit truths, without those that
-    are perfect.
+    The PSNR is that of the mean error. DIBCO's PSNR is the mean over all pages with 1-bit truths that are not
+    perfect.
 
     Raises:
         ValueError: there are no scores.
@@ -127,7 +127,7 @@ def total(scores: Sequence[PairScore], name: str = "all") -> PairScore:
 
 
 def total_of_pages(scores: Sequence[PageScore], name: str = "all") -> PageScore:
-    """The totals of images and of text, each over the pages that have a score of it."""
+    """The totals of images and of text, each over the pages that have such a score."""
     pairs = [score.pair for score in scores if score.pair]
     texts = [score.text for score in scores if score.text]
     return PageScore(name, total(pairs, name) if pairs else None, total_text(texts, name) if texts else None)
@@ -153,21 +153,21 @@ def _mean_bitonal(pages: Sequence[BitonalScore]) -> BitonalScore:
 
 
 def by_pattern(scores: Sequence[PairScore], patterns: Sequence[str]) -> list[PairScore]:
-    """The total of each glob pattern that matches the names of some pages, named after it."""
+    """The total over the pages that each glob pattern matches by name; the pattern becomes its name."""
     groups = {p: [s for s in scores if fnmatch.fnmatch(s.name, p)] for p in patterns}
     return [total(group, pattern) for pattern, group in groups.items() if group]
 
 
 def score_clean(cleaner: Cleaner, pages: Iterable[Page]) -> list[CleanScore]:
-    """Clean pages that need no cleaning and see what that did to them."""
+    """Clean pages that need no cleaning, and score what changed."""
     return [compare_clean(page, _clean(cleaner, page)) for page in pages]
 
 
 def compare_clean(page: Page, cleaned: Page) -> CleanScore:
     """What changed between a clean page and its cleaned version.
 
-    A stroke is a connected component (8-neighbourhood) of at least 3 pixels darker than `INK`; it is lost
-    where no pixel of it is darker than halfway between `INK` and white any more.
+    A stroke is a connected component (8-neighbourhood) of at least 3 pixels darker than `INK`. It is lost if
+    none of its pixels is still darker than halfway between `INK` and white.
     """
     before, after = (p if p.ndim == 2 else p.min(axis=2) for p in (page, cleaned))  # noqa: PLR2004
     count, labels, facts, _ = cv2.connectedComponentsWithStats(

@@ -1,7 +1,7 @@
-"""How near a page is to its truth: RMSE, PSNR and SSIM; for 1-bit truths the measures of the DIBCO contests.
+"""Measures of a page against its truth: RMSE, PSNR, and for 1-bit truths those of the DIBCO contests.
 
-DIBCO's measures are written out here: doxapy has no release that computes them right on Python 3.11 (0.9.2
-lacks the pseudo-F-measure, and looks at 7x7 pixels of DRD's 8x8 blocks) and none but for Linux on x86-64.
+DIBCO's measures are implemented here, as no release of doxapy computes them correctly on Python 3.11 (0.9.2
+lacks the pseudo-F-measure, and sees 7x7 pixels of DRD's 8x8 blocks); it also runs only on Linux on x86-64.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _BLOCK = 8
 
 @dataclass(frozen=True)
 class BitonalScore:
-    """A 1-bit page against its 1-bit truth, by DIBCO's definitions.
+    """A 1-bit page compared with its 1-bit truth, by DIBCO's definitions.
 
     Attributes:
         f_measure: harmonic mean of precision and recall of ink, 0..100 percent.
         pseudo_f: the same with the recall of the truth's skeleton, 0..100 percent.
-        psnr: dB; infinite where no pixel is wrong.
-        drd: distance reciprocal distortion, 0 where no pixel is wrong, lower is better.
+        psnr: dB; infinite if no pixel is wrong.
+        drd: distance reciprocal distortion; 0 if no pixel is wrong, lower is better.
     """
 
     f_measure: float
@@ -58,8 +58,8 @@ def score_bitonal(result: Page, truth: Page) -> BitonalScore:
 
     F-measure, PSNR and DRD are those of all DIBCO contests. The pseudo-F-measure is that of H-DIBCO 2010 and
     2012 (Pratikakis, Gatos and Ntirogiannis): plain precision, and recall of the truth's skeleton. Later
-    contests weigh each pixel by files that come with their truths, which other pairs don't have: their
-    figures can't be compared with these. A page without ink that should have none is perfect: 100 percent.
+    contests weigh each pixel by files that come with their truths, which other pairs don't have, so their
+    figures can't be compared with these. If neither page has ink, the result is perfect: 100 percent.
 
     Raises:
         ValueError: the pages differ in size.
@@ -76,7 +76,7 @@ def score_bitonal(result: Page, truth: Page) -> BitonalScore:
 
 
 def _share_of(whole: Mask, part: Mask) -> float:
-    """How much of `whole` is also in `part`, 0..1; of nothing, all is."""
+    """The share of `whole` that is also in `part`, 0..1; 1 if `whole` is empty."""
     count = int(whole.sum())
     return int((whole & part).sum()) / count if count else 1.0
 
@@ -89,8 +89,8 @@ def _drd(found: Mask, real: Mask) -> float:
     """Distance reciprocal distortion (Lu, Kot and Shi 2004).
 
     Each wrong pixel costs the share of its 5x5 neighbours in the truth that differ from it, weighted by 1 /
-    distance. The sum is divided by the number of the truth's 8x8 blocks that hold both ink and paper. As in
-    DIBCO's own program, neither blocks that the page's border cuts count, nor neighbours beyond it.
+    distance. The sum is divided by the number of the truth's 8x8 blocks that have both ink and paper. As in
+    DIBCO's own program, blocks that the page's border cuts don't count, nor do neighbours beyond the border.
     """
     y, x = np.mgrid[-2:3, -2:3]
     weights = 1 / np.maximum(np.hypot(y, x), 1)
@@ -107,10 +107,10 @@ def _drd(found: Mask, real: Mask) -> float:
 
 
 def skeleton(ink: Mask) -> Mask:
-    """(H, W): ink thinned to lines one pixel wide that hang together as it did.
+    """(H, W): ink thinned to lines that are one pixel wide and as connected as the ink was.
 
-    Guo and Hall 1989, the first of their two algorithms, with the conditions as Lam, Lee and Suen 1992 state
-    them; what MATLAB's `bwmorph(ink, "thin", Inf)` does, which contests' participants score with.
+    This is the first algorithm of Guo and Hall 1989, with the conditions as Lam, Lee and Suen 1992 state
+    them. It is also MATLAB's `bwmorph(ink, "thin", Inf)`, by which the contests' participants score.
     """
     # Neighbours are numbered as bits, counterclockwise from the east.
     bits = np.array([[8, 4, 2], [16, 0, 1], [32, 64, 128]], np.float32)
@@ -124,8 +124,8 @@ def skeleton(ink: Mask) -> Mask:
 
 
 def _removable() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """For both of thinning's turns, by neighbourhood: 0 where the middle pixel goes, 1 where it stays."""
-    x = [(np.arange(256) >> bit) & 1 for bit in (*range(8), 0)]  # x[0] is x1 of the paper, x[8] wraps around
+    """For both steps of thinning, by neighbourhood: 0 if the middle pixel is removed, 1 if it stays."""
+    x = [(np.arange(256) >> bit) & 1 for bit in (*range(8), 0)]  # x[0] is x1 of the paper, x[8] is x1 again
     odd, even = x[0:8:2], x[1:8:2]
     crossings = sum((1 - o) & (e | n) for o, e, n in zip(odd, even, x[2::2], strict=True))
     first = sum(o | e for o, e in zip(odd, even, strict=True))

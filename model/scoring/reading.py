@@ -11,19 +11,19 @@ from model.scoring.cases import Case
 from model.scoring.tesseract import character_error_rate, normalised, read_text
 
 Reference = Literal["transcription", "clean page as read"]
-"""What a reading is compared with: a transcription, or Tesseract's own reading of the truth's image."""
+"""What a reading is compared with: a transcription, or what Tesseract reads on the truth's image."""
 
 
 @dataclass(frozen=True)
 class TextScore:
-    """How one page is read, before and after cleaning.
+    """How well one page is read, before and after cleaning.
 
     Attributes:
-        name: the page's.
-        cer_before: character error rate, 0 is perfect.
-        cer_after: likewise.
-        characters: of the reference, as it is compared.
-        references: what the readings were compared with; one, but for totals.
+        name: of the page.
+        cer_before: character error rate before cleaning; 0 is perfect.
+        cer_after: character error rate after cleaning.
+        characters: number of characters of the reference after normalisation.
+        references: what the readings were compared with; totals may have several.
     """
 
     name: str
@@ -34,7 +34,7 @@ class TextScore:
 
 
 def score_text(case: Case, scan: Page, cleaned: Page, truth: Page | None, languages: str) -> TextScore:
-    """Read a page before and after cleaning, and compare both with what stands on it.
+    """Read a page before and after cleaning, and compare both readings with its text.
 
     Raises:
         OcrFault: Tesseract doesn't run.
@@ -52,7 +52,7 @@ def score_text(case: Case, scan: Page, cleaned: Page, truth: Page | None, langua
 
 
 def total_text(scores: Sequence[TextScore], name: str = "all") -> TextScore:
-    """All errors per all characters: a page counts by its length.
+    """The rates over all pages; a page counts by the number of its characters.
 
     Raises:
         ValueError: there are no scores.

@@ -1,7 +1,7 @@
-"""How well a page can be read: Tesseract's reading of it against what stands there, as character error rate.
+"""Tesseract's reading of a page, and its character error rate against the page's text.
 
-Tesseract runs as a program of its own, on one thread. What stands on a page is known from a transcription
-beside its image: plain text, ALTO or hOCR.
+Tesseract runs as a separate program, on one thread. The text of a page comes from a transcription beside its
+image: plain text, ALTO or hOCR.
 """
 
 import os
@@ -19,29 +19,29 @@ from model.images import IMAGES, DataFault
 from model.page import Page
 
 TRANSCRIPTIONS = (".txt", ".gt.txt", ".alto", ".alto.xml", ".xml", ".hocr", ".html")
-"""Endings of transcriptions, in the order in which they are looked for."""
+"""Endings of transcriptions, in the order in which they are tried."""
 
 _TIMEOUT_S = 600
 
 
 class OcrFault(RuntimeError):
-    """Tesseract broke off; the sentence says what it said."""
+    """Tesseract failed; the sentence holds its message."""
 
 
 class OcrMissing(OcrFault):
-    """Tesseract or its data for a language is not installed; the sentence says how to get it."""
+    """Tesseract or its data for a language is not installed; the sentence says how to install it."""
 
 
 def read_text(page: Page, dpi: float | None = None, languages: str = "eng") -> str:
-    """What Tesseract reads on a page, line by line.
+    """The text that Tesseract reads on a page, line by line.
 
     Args:
         page: grey or RGB.
-        dpi: the scan's resolution; Tesseract guesses it from the letters' height if None.
+        dpi: the scan's resolution; if None, Tesseract estimates it from the height of letters.
         languages: codes of Tesseract's data, joined by `+`, as in `fra+lat`.
 
     Raises:
-        OcrMissing: there is no Tesseract.
+        OcrMissing: Tesseract is not installed.
         OcrFault: it refused, died or took longer than ten minutes.
     """
     _, png = cv2.imencode(".png", page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_RGB2BGR))  # noqa: PLR2004
@@ -50,13 +50,13 @@ def read_text(page: Page, dpi: float | None = None, languages: str = "eng") -> s
 
 
 def require_languages(languages: str) -> None:
-    """Make sure, before hours of work, that Tesseract and its data for these languages are there.
+    """Check, before hours of work, that Tesseract and its data for these languages are installed.
 
     Raises:
         OcrMissing: they are not.
         OcrFault: Tesseract doesn't run.
     """
-    installed = _tesseract("--list-langs").splitlines()[1:]  # below a heading
+    installed = _tesseract("--list-langs").splitlines()[1:]  # the first line is a heading
     for language in languages.split("+"):
         if language not in installed:
             package = f"tesseract-ocr-{language.lower().replace('_', '-')}"
@@ -64,7 +64,7 @@ def require_languages(languages: str) -> None:
 
 
 def _tesseract(*words: str, given: bytes = b"") -> str:
-    # More threads make it slower, and the other cores have other work.
+    # More threads make Tesseract slower, and the other cores have other work.
     environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
     try:
         run = subprocess.run(
@@ -83,14 +83,14 @@ def _tesseract(*words: str, given: bytes = b"") -> str:
 
 
 def normalised(text: str) -> str:
-    """Text as it is compared: Unicode NFC, runs of white space as one space, none at the ends."""
+    """Text in Unicode NFC, with each run of white space as one space, and none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def character_error_rate(read: str, truth: str) -> float:
     """Insertions, deletions and substitutions (Levenshtein 1966) per character of the truth.
 
-    Both are `normalised` first. 0 is perfect, and more than 1 possible. Where the truth is empty, 0 if
+    Both texts are `normalised` first. 0 is perfect; more than 1 is possible. If the truth is empty: 0 if
     nothing was read, else 1.
     """
     read, truth = normalised(read), normalised(truth)
@@ -100,7 +100,7 @@ def character_error_rate(read: str, truth: str) -> float:
 
 
 def _edits(a: str, b: str) -> int:
-    """Levenshtein's distance by Wagner and Fischer's table, a row at a time."""
+    """Levenshtein's distance: the table of Wagner and Fischer, row by row."""
     codes = np.array([ord(character) for character in b], np.int64)
     columns = np.arange(len(b) + 1)
     row = columns
@@ -114,10 +114,10 @@ def _edits(a: str, b: str) -> int:
 
 
 def transcription_of(image: Path) -> str | None:
-    """The text of the transcription beside an image, None where there is none.
+    """The text of the transcription beside an image; None if there is no transcription.
 
-    `page.tif.jpeg` finds `page.tif.jpeg.txt`, `page.tif.txt` and `page.txt`, and so for the other endings of
-    `TRANSCRIPTIONS`. XML that isn't ALTO and HTML that isn't hOCR are passed over.
+    For `page.tif.jpeg` this tries `page.tif.jpeg.txt`, `page.tif.txt` and `page.txt`, and the same with the
+    other endings of `TRANSCRIPTIONS`. XML that isn't ALTO and HTML that isn't hOCR are ignored.
 
     Raises:
         DataFault: a transcription can't be read.
@@ -151,7 +151,7 @@ def _text_of(path: Path) -> str | None:
 
 
 def _alto(root: ElementTree.Element) -> str | None:
-    """The lines of ALTO of any version (loc.gov/standards/alto); words divided at a line's end stay so."""
+    """The lines of ALTO of any version (loc.gov/standards/alto); words divided at line ends stay divided."""
     if _tag(root) != "alto":
         return None
     lines = []
@@ -164,7 +164,7 @@ def _alto(root: ElementTree.Element) -> str | None:
 
 
 def _tag(element: ElementTree.Element) -> str:
-    """An element's name without its namespace, which differs from version to version."""
+    """An element's name without its namespace, which differs between versions."""
     return element.tag.rpartition("}")[2]
 
 
@@ -177,7 +177,7 @@ def _hocr(content: str) -> str | None:
 
 
 class _HocrParser(HTMLParser):
-    """Gathers the text of hOCR's pages (kba.github.io/hocr-spec); an HTML parser, as hOCR need not be XML."""
+    """Collects the text of hOCR pages (kba.github.io/hocr-spec), which are HTML and not always XML."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class _HocrParser(HTMLParser):
         self.pieces: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Part words by spaces, and lines, paragraphs and columns by line feeds."""
+        """Separate words by spaces, and lines, paragraphs and columns by line feeds."""
         classes = (dict(attrs).get("class") or "").split()
         self.in_page = self.in_page or "ocr_page" in classes
         if "ocrx_word" in classes:
@@ -194,6 +194,6 @@ class _HocrParser(HTMLParser):
             self.pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
-        """Keep text; line feeds of the file mean no more than spaces."""
+        """Keep text; the file's line feeds count as spaces."""
         if self.in_page:
             self.pieces.append(data.replace("\n", " "))

@@ -1,4 +1,4 @@
-"""A picture of the pages that a cleaner does worst on: before, after and truth, where they are worst."""
+"""A picture of the worst results: before, after and truth, at the worst place of each page."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from model.page import Page, Plane, as_grey
 from model.scoring.evaluate import PageScore, Scored
 
 PAGES = 8
-"""Rows of a sheet."""
+"""The most rows of a sheet."""
 
 _HEIGHT, _WIDTH = 240, 480
 _GAP, _LABEL = 12, 20
 _STROKE = 25
-"""A window of more pixels a side than strokes are wide."""
+"""The side, in pixels, of a window that is larger than strokes are wide."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,24 @@ class _Row:
 
 
 class WorstPages:
-    """Keeps a detail of each of the worst pages seen, so that whole pages need not be kept.
+    """Keeps a detail of each of the worst pages, rather than whole pages.
 
-    The worst are those with the largest RMSE after cleaning; where truths are 1-bit, with the smallest
-    F-measure, as RMSE would be about the colour of the paper; where there are none, with the largest
-    character error rate.
+    The worst pages have the largest RMSE after cleaning. With 1-bit truths they have the smallest F-measure,
+    as RMSE would mostly measure the colour of the paper; without truths, the largest character error rate.
     """
 
     def __init__(self, limit: int = PAGES) -> None:
-        """Keep so many."""
+        """Keep the `limit` worst pages."""
         self._limit = limit
         self._rows: list[_Row] = []
 
     @property
     def labels(self) -> list[str]:
-        """What stands over each row, the worst first: a page's name and scores."""
+        """The text above each row, the worst first: a page's name and scores."""
         return [row.label for row in self._rows]
 
     def add(self, scored: Scored) -> None:
-        """Keep a detail of the page, if it is among the worst so far."""
+        """Keep a detail of the page if it is among the worst so far."""
         badness, label = _judge(scored.score)
         if len(self._rows) == self._limit and badness <= self._rows[-1].badness:
             return
@@ -52,7 +51,7 @@ class WorstPages:
         self._rows = sorted(self._rows, key=lambda row: -row.badness)[: self._limit]
 
     def draw(self) -> Image.Image:
-        """The sheet, RGB: a row of details a page, the worst on top, one pixel a pixel of the scan."""
+        """The sheet in RGB: one row of details for each page, the worst on top, in the scan's resolution."""
         columns = max((len(row.crops) for row in self._rows), default=1)
         row_height = _LABEL + _HEIGHT + _GAP
         size = columns * (_WIDTH + _GAP) + _GAP, _LABEL + len(self._rows) * row_height + _GAP
@@ -69,7 +68,7 @@ class WorstPages:
 
 
 def _judge(score: PageScore) -> tuple[float, str]:
-    """How bad a page came out, and its name with its scores."""
+    """How bad the result of a page is, and its name with its scores."""
     badness, facts = 0.0, []
     if text := score.text:
         badness = text.cer_after
@@ -84,9 +83,9 @@ def _judge(score: PageScore) -> tuple[float, str]:
 
 
 def _details(scored: Scored) -> tuple[Image.Image, ...]:
-    """The same window of all pictures: where the result is furthest from the truth.
+    """The same window of the scan, the result and the truth: where the result is farthest from the truth.
 
-    Without a truth, where the scan has most to read: what changed most might be blank paper.
+    Without a truth it is where the scan has most text: what changed most might be blank paper.
     """
     if scored.truth is None:
         weight = _strokes(as_grey(scored.scan))
@@ -101,6 +100,6 @@ def _details(scored: Scored) -> tuple[Image.Image, ...]:
 
 
 def _strokes(page: Page) -> Plane:
-    """(H, W): how far each pixel is from its surroundings, in grey levels."""
+    """(H, W): the difference of each pixel from its surroundings, in grey levels."""
     plane = page.astype(np.float32)
     return np.asarray(np.abs(plane - cv2.blur(plane, (_STROKE, _STROKE))), np.float32)

@@ -1,7 +1,7 @@
-"""Batches to learn from: pairs, clean pages damaged by code, and strokes laid on other papers.
+"""Samples for the cleaner: pairs, clean pages damaged by code, and strokes laid on other papers.
 
-Every batch is drawn from a generator seeded by (seed, step): a training that is continued sees what it would
-have seen, and two runs of one seed see the same.
+Every batch is drawn from a generator that is seeded by (seed, step). So a continued training sees the same
+batches as one that was never interrupted, and so do two trainings with one seed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ from model.training.loss import Truth
 
 COLOUR_SHARE = 0.3
 LARGE_SHARE = 0.4
-"""The share of batches that look like large pages (`model.network.autoencoder.LARGE`): wider strokes."""
+"""The share of batches that look like parts of large pages (`model.network.autoencoder.LARGE`)."""
 
 _BITONAL = 0.08
 _COVERS = 0.12
@@ -45,19 +45,19 @@ _PLATES = 0.3
 _BLANK = 0.2
 _FAINT = 0.12
 _WHOLE_PAGE = 2000
-"""About the side in pixels of what patches are part of: stains may be larger than a patch."""
+"""About the side, in pixels, of the pages that patches come from: stains may be larger than a patch."""
 
 
 @dataclass(frozen=True)
 class _View:
-    """What batches of small or of large pages are like.
+    """How batches of small or of large pages are drawn.
 
     Attributes:
-        sizes: count and side in pixels of a batch's patches, for detail and for stains.
-        as_they_are: the share of samples that are pairs.
-        on_other_paper: the share of pairs' strokes on other papers; damage takes the rest.
-        enlarged: how much larger pairs and papers are shown than they were scanned.
-        scaled: how much larger clean pages are shown in half of the samples, at least and at most.
+        sizes: number and side in pixels of a batch's patches: many small ones for detail, few for stains.
+        as_they_are: the share of samples that are patches of pairs.
+        on_other_paper: the share of samples with strokes of a pair on other paper; the rest are damaged.
+        enlarged: the factor by which pairs and papers are enlarged.
+        scaled: the smallest and the largest factor by which half of the clean pages are scaled.
     """
 
     sizes: tuple[tuple[int, int], tuple[int, int]]
@@ -70,8 +70,9 @@ class _View:
 _SMALL = _View(((8, 256), (2, 576)), 0.32, 0.24, 1.0, (0.4, 1.3))
 _LARGE = _View(((3, 640), (1, 1088)), 0.1, 0.22, 2.0, (0.8, 1.8))
 _GREY_TRUTHS = {False: 0.5, True: 0.2}
-"""The share of grey truths among pairs in grey and in colour batches, where there are both kinds: their
-pixels teach exact tones, those with 1-bit truths are mostly colour scans of old pages."""
+"""The share of grey truths among the pairs of grey (False) and of colour (True) batches.
+
+Grey truths teach exact tones; most pairs with 1-bit truths are colour scans of old pages."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ class Batch:
 
     Attributes:
         noisy: (N, C, S, S) uint8, C 1 or 3.
-        clean: the truth, same shape.
-        ink: (N, 1, S, S) uint8, how much a pixel or its neighbours are ink or edge.
-        truth: (N,) uint8, a `model.training.loss.Truth` each.
-        large: whether they are parts of large pages.
+        clean: the truth, of the same shape.
+        ink: (N, 1, S, S) uint8, how much of a pixel's neighbourhood is ink or edge.
+        truth: (N,) uint8, values of `model.training.loss.Truth`.
+        large: whether the samples are parts of large pages.
     """
 
     noisy: NDArray[np.uint8]
@@ -106,9 +107,9 @@ class Patches:
 
     Attributes:
         pairs: scans with their truths.
-        pages: clean ones, to damage.
-        seed: all randomness.
-        spared: the share of samples of clean pages that get no damage at all.
+        pages: clean pages, which are damaged.
+        seed: of all random numbers.
+        spared: the share of clean pages' samples that get no damage.
     """
 
     pairs: Sequence[Pair]
@@ -130,7 +131,7 @@ class Patches:
             yield self.batch(np.random.default_rng((self.seed, step)))
 
     def batch(self, rng: Generator) -> Batch:
-        """One batch: of small pages or of large ones, small or large patches, grey or colour."""
+        """One batch: of small or large pages, with small or large patches, in grey or colour."""
         colour = rng.random() < COLOUR_SHARE
         view = _LARGE if rng.random() < LARGE_SHARE else _SMALL
         count, size = view.sizes[0 if rng.random() < 0.6 else 1]
@@ -151,12 +152,12 @@ class Patches:
         return self._damaged(rng, size, colour, view)
 
     def _sheet(self, rng: Generator, grey_truths: float) -> Sheet:
-        """Any sheet; how many pairs there are of either kind of truth makes no difference."""
+        """A random sheet; `grey_truths` is the chance of a grey truth, however many pairs have one."""
         kind = self._sheets[0 if rng.random() < grey_truths else -1]
         return kind[int(rng.integers(0, len(kind)))]
 
     def _pair(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
-        # Enlarged, no tones are exact.
+        # The tones of enlarged pages are not exact.
         pair = self._sheet(rng, _GREY_TRUTHS[colour] if view.enlarged == 1 else 0).pair
         noisy, clean = _cut(rng, pair, _in_mode(pair.noisy, colour), size, view)
         if rng.random() < (0.5 if pair.bitonal else 0.15):
@@ -189,7 +190,7 @@ class Patches:
 
     @staticmethod
     def _finish(rng: Generator, noisy: Page, clean: Page, truth: Truth, colour: bool) -> _Sample:
-        """A sample, sometimes upside down; not mirrored: mirrored is the other side's writing."""
+        """A sample, sometimes upside down; never mirrored: mirrored writing is that of the other side."""
         if truth is Truth.BITONAL:
             clean = black_and_white(clean)  # what scaling made grey
         if rng.random() < 0.3:
@@ -198,18 +199,18 @@ class Patches:
 
     def _damaged(self, rng: Generator, size: int, colour: bool, view: _View) -> _Sample:
         kind = rng.random()
-        if kind < self.spared:  # highlights, shades and photographs are no dirt
+        if kind < self.spared:  # teaches that highlights, shades and photographs are no dirt
             page = self._patch(rng, size, colour, view)
             page = with_plate(rng, page) if rng.random() < _PLATES else page
             return _Sample(page, page, Truth.CLEAN)
         page = self._patch(rng, size, colour, view)
         if kind < self.spared + _BITONAL and not colour:
             return _Sample(*damage_bitonal(page, rng))
-        if rng.random() < _BLANK:  # with no writing near, it takes more to tell dirt from faint ink
+        if rng.random() < _BLANK:  # with no writing near, dirt is harder to tell from faint ink
             page = np.full_like(page, 255)
         other = self._patch(rng, size, False, view)
         strength = 1 - 0.7 * float(rng.random()) ** 2
-        # As pale as what may shine through, which therefore can't be there, too.
+        # Faint ink is as pale as ink that shines through, so a sample has only one of both.
         written, back = (fainter(rng, page), None) if rng.random() < _FAINT else (page, other)
         return _Sample(damage(written, rng, back, strength, int(_WHOLE_PAGE * view.enlarged)), page)
 
@@ -220,9 +221,9 @@ class Patches:
 
 
 def _cut(rng: Generator, pair: Pair, page: Page, size: int, view: _View) -> tuple[Page, Page]:
-    """A patch of a pair's page and the same one of its truth, sometimes scaled.
+    """A patch of a pair's page and the same patch of its truth, sometimes scaled.
 
-    Where the truth says how dark ink is, a scan mostly stays what it was: that is what it teaches.
+    Pairs with grey truths are rarely scaled: they teach exact tones.
     """
     scale = scale_by(rng, 0.5, 2.5, 0.6) if pair.bitonal else scale_by(rng, 0.65, 1.6, 0.15)
     side = max(8, round(size / (scale * view.enlarged)))
@@ -231,7 +232,7 @@ def _cut(rng: Generator, pair: Pair, page: Page, size: int, view: _View) -> tupl
 
 
 def _ink_map(clean: Page) -> NDArray[np.uint8]:
-    """Ink and edges: half the darkest neighbour's ink, half the contrast among the 3x3 neighbours."""
+    """Ink and edges: half the darkness of the darkest of the 3x3 neighbours, half their contrast."""
     around = np.ones((3, 3), np.uint8)
     darkest, lightest = cv2.erode(clean, around), cv2.dilate(clean, around)
     return np.asarray((255 - darkest) // 2 + (lightest - darkest) // 2, np.uint8)

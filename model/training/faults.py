@@ -1,7 +1,7 @@
-"""Faults planted in cleaned pages, to teach the guard and to measure it: what a bad cleaner would do.
+"""Faults planted in cleaned pages, to train and measure the guard: errors that a bad cleaner would make.
 
-A word, a rule or signature, a letter or a dot goes, writing gets thin, a stroke is invented. What goes is
-taken from a page's ink: connected parts of it, joined to words where that is wanted.
+A word, a rule or signature, a letter or a dot is removed, writing is thinned, or a stroke is invented. What
+is removed is a connected part of the page's ink; for words, letters that stand close are joined first.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ Fault = Literal["word", "rule", "letter", "dot", "thinned", "added"]
 FAULTS: tuple[Fault, ...] = ("word", "rule", "letter", "dot", "thinned", "added")
 _ODDS = (0.08, 0.08, 0.18, 0.4, 0.12, 0.14)
 
-_LEAST_ADDED = 6  # pixels of a stroke that can be seen
-_AROUND = 4  # pixels around what goes that show what paper is there
+_LEAST_ADDED = 6  # a visible stroke has as many pixels
+_AROUND = 4  # pixels around a removed part that show its paper
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some of a page's ink with its blurred edges: a mask of what lies in a box of the page."""
+    """A part of a page's ink with its blurred edges: a box of the page, and a mask inside the box."""
 
     box: tuple[slice, slice]
     mask: NDArray[np.bool_]
@@ -34,19 +34,19 @@ class _Part:
 def plant(
     rng: Generator, page: Grey, truth: Grey, dpi: float, kind: Fault | None = None, most: int = 1
 ) -> tuple[Grey, NDArray[np.bool_], Fault] | None:
-    """Plant a fault, or several of a kind.
+    """Plant one fault, or several of one kind.
 
     Args:
-        rng: all randomness.
-        page: a cleaned page, uint8.
-        truth: where ink is, alike; the page itself where nothing better is known.
-        dpi: how large letters are.
-        kind: of the fault; None for any.
-        most: how many parts of the ink may go; strokes are invented one at a time.
+        rng: source of all random numbers.
+        page: a cleaned page, (H, W) uint8.
+        truth: shows where ink is, of the same shape; the page itself if nothing better is known.
+        dpi: resolution, which gives the size of letters.
+        kind: the kind of fault; None for a random one.
+        most: the most parts of the ink that may be removed; only one stroke is invented.
 
     Returns:
-        The page with the fault, the pixels that it touched, and which fault it is; None where the page has
-        nothing that it could befall.
+        The page with the fault, the pixels that it touched, and its kind; None if the page has no ink that
+        this fault could remove.
     """
     kind = kind or FAULTS[int(rng.choice(len(FAULTS), p=_ODDS))]
     spoilt = page.copy()
@@ -61,7 +61,7 @@ def plant(
 
 
 def _choose(rng: Generator, truth: Grey, kind: Fault, dpi: float, most: int) -> list[_Part]:
-    """What goes."""
+    """The parts of the ink that a fault removes."""
     dark = np.asarray(truth < INK, np.uint8)
     bridged = max(3, round(dpi * 0.03)) | 1 if kind in ("word", "thinned") else 1
     joined = cv2.dilate(dark, np.ones((1, bridged), np.uint8))
@@ -86,8 +86,8 @@ def _choose(rng: Generator, truth: Grey, kind: Fault, dpi: float, most: int) -> 
 
 
 def _near(labels: NDArray[np.int32], letters: NDArray[np.bool_], distance: float) -> NDArray[np.bool_]:
-    """Which parts have a letter near them: a full stop or a diacritic has, a speck of dust mostly not."""
-    letters[0] = False  # what is around them all
+    """Which parts have a letter near them, as full stops and diacritics have, and dust mostly has not."""
+    letters[0] = False  # label 0 is the paper
     size = 2 * max(1, round(distance)) + 1
     reached = cv2.dilate(letters[labels].astype(np.uint8), np.ones((size, size), np.uint8))
     found = np.zeros(letters.shape, bool)
@@ -107,7 +107,7 @@ def _cut_out(
 
 
 def _take(rng: Generator, page: Grey, part: _Part, kind: Fault) -> None:
-    """Turn what is touched into paper, or nearly, in place."""
+    """Turn a part into paper, or nearly so, in place."""
     there, touched = page[part.box], part.mask
     paper = np.percentile(there[~touched], 75) if (~touched).any() else 255.0
     left = rng.uniform(0.15, 0.4) if kind == "thinned" else 0.0
@@ -116,7 +116,7 @@ def _take(rng: Generator, page: Grey, part: _Part, kind: Fault) -> None:
 
 
 def _add(rng: Generator, page: Grey, dpi: float) -> NDArray[np.bool_] | None:
-    """Invent a stroke, in place: a scrawl or a short line, of the page's darkness."""
+    """Add a stroke, in place: a scrawl or a short line, as dark as the page's ink."""
     sheet = np.full_like(page, 255)
     if rng.random() < 0.5:
         ink.handwriting(rng, sheet, dpi * rng.uniform(0.3, 1.0))

@@ -1,7 +1,7 @@
-"""What the guard learns from: pages as the cleaner left them, some with planted faults, and what was lost.
+"""Samples for the guard: cleaned pages, some with planted faults, and labels that say where ink was lost.
 
-Batches are the cleaner's own training material (`model.training.cleaner_samples`), cleaned, with faults of
-`model.training.faults` planted: there the truth says which of the marks that went were ink.
+The pages are samples of the cleaner's training (`model.training.cleaner_samples`), cleaned, with faults from
+`model.training.faults`. Their truth tells which of the removed marks were ink.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,13 @@ from model.training.loss import Truth
 Mask = NDArray[np.bool_]
 
 _INK, _GONE, _KEPT = 0.25, 0.5, 0.6
-"""Darkness of what counts as ink; shares of it below which it is lost, and above which it is there."""
-_STROKE = 0.1  # so much darker than what is around it, paler ink counts too: a thin grey rule
-_HARDLY, _CLEARLY = 0.12, 0.4  # what a stroke is before and after, if it is doubtful that it is one
-_GONE_BITONAL = 0.3  # a truth of black and white doesn't say how dark ink was
+"""Ink is darker than the first; it is lost below the second share of its darkness, kept above the third."""
+_STROKE = 0.1  # paler ink counts, too, if it is so much darker than its surroundings: a thin grey rule
+_HARDLY, _CLEARLY = 0.12, 0.4  # a doubtful stroke is paler than this in the scan, darker in the result
+_GONE_BITONAL = 0.3  # a black and white truth doesn't tell how dark ink was
 _INVENTED = 0.3
 _LEAST_PIXELS = 2  # of a cell
-_FAULTS = 6  # of a kind at once: the more there are, the faster is learnt what they look like
+_FAULTS = 6  # of one kind at once: more of them teach faster
 NEW_EVERY, KEPT = 4, 300
 SCANS_SHARE = 0.25
 
@@ -39,8 +39,8 @@ class GuardBatch:
 
     Attributes:
         pages: (N, 2, S, S) uint8, the scan and the cleaned page.
-        wrong: (N, 2, S / CELL, S / CELL) bool, the cells that lost ink, and those to which ink was added.
-        sure: alike, whether that can be said of a cell.
+        wrong: (N, 2, S / CELL, S / CELL) bool, the cells that lost ink, and those that gained ink.
+        sure: of the same shape, bool, whether `wrong` is known for a cell.
     """
 
     pages: NDArray[np.uint8]
@@ -50,7 +50,7 @@ class GuardBatch:
 
 @dataclass(frozen=True)
 class _Cleaned:
-    """What there is to plant faults in; lists of pages of one size, in grey."""
+    """Cleaned pages to plant faults in: lists of grey pages, all of one size; `known` if the truth is."""
 
     scans: list[Grey]
     cleaned: list[Grey]
@@ -61,13 +61,13 @@ class _Cleaned:
 
 @dataclass(frozen=True)
 class GuardSamples:
-    """Draws batches, seeded; cleaned pages serve several times, each time with other faults.
+    """Draws seeded batches; a cleaned page is used several times, each time with other faults.
 
     Attributes:
-        patches: where pages with a truth come from, from one as often as from another.
-        cleaner: whose results are judged.
-        scans: real ones without a truth, on which the cleaner is taken to do no wrong.
-        seed: all randomness.
+        patches: sources of pages with a truth, each used equally often.
+        cleaner: the cleaner whose results the guard judges.
+        scans: real scans without a truth; the cleaner's results on them are assumed to be right.
+        seed: of all random numbers.
     """
 
     patches: Sequence[Patches]
@@ -135,27 +135,27 @@ def _sample(
     wrong, sure = labels(scan, cleaned, truth, taken, added, bitonal=kind is Truth.BITONAL)
     if not known:
         sure[1] &= ~revived(scan, cleaned) | (_cells(added) > 0)
-    # Of other cells nobody will ask.
+    # The guard never judges other cells.
     return np.stack([scan, cleaned]), wrong, sure & strokes_changed(strokes(scan), strokes(cleaned))
 
 
 def labels(
     scan: Grey, cleaned: Grey, truth: Grey, taken: Mask, added: Mask, *, bitonal: bool
 ) -> tuple[Mask, Mask]:
-    """Which cells lost ink and got some that never was, and of which cells that can be said.
+    """Which cells lost ink or gained ink that never was, and for which cells this is known.
 
-    Ink at the edge of ink that is still there is no loss: edges come out a little sharper or softer.
+    Ink that is lost at the edge of kept ink doesn't count: edges come out a little sharper or softer.
 
     Args:
-        scan: (H, W) uint8, sides multiples of CELL; `cleaned` and `truth` alike.
-        cleaned: the result that is judged.
-        truth: the clean page.
-        taken: where ink was taken on purpose.
-        added: where ink was added on purpose.
-        bitonal: the truth is black and white.
+        scan: (H, W) uint8, H and W multiples of CELL.
+        cleaned: the result to judge, of the same shape.
+        truth: the clean page, of the same shape.
+        taken: where a fault removed ink.
+        added: where a fault added ink.
+        bitonal: whether the truth is black and white.
 
     Returns:
-        Two of (2, H / CELL, W / CELL).
+        Two masks (2, H / CELL, W / CELL): the wrong cells, and the cells for which that is known.
     """
     before, after, ink = (1 - np.divide(page, 255, dtype=np.float32) for page in (scan, cleaned, truth))
     is_ink = (ink > _INK) | (strokes(truth) > 255 * _STROKE)
@@ -172,16 +172,16 @@ def labels(
 
 
 def revived(scan: Grey, cleaned: Grey) -> Mask:
-    """Cells with strokes that the scan hardly has: faint ink brought back, or dirt made to look like it.
+    """Cells with strokes that the scan hardly has: faint ink made darker, or dirt made to look like ink.
 
-    Only a truth can say which.
+    Only a truth can tell which of the two it is.
 
     Args:
-        scan: (H, W) uint8, sides multiples of CELL; `cleaned` alike.
-        cleaned: the result.
+        scan: (H, W) uint8, H and W multiples of CELL.
+        cleaned: the result, of the same shape.
 
     Returns:
-        (H / CELL, W / CELL).
+        A mask (H / CELL, W / CELL).
     """
     return _cells((strokes(scan) < 255 * _HARDLY) & (strokes(cleaned) > 255 * _CLEARLY)) >= _LEAST_PIXELS
 
@@ -191,7 +191,7 @@ def _near(mask: Mask, size: int) -> Mask:
 
 
 def _cells(mask: Mask) -> NDArray[np.int64]:
-    """How many pixels of each cell."""
+    """(H / CELL, W / CELL): the number of pixels in each cell."""
     height, width = mask.shape
     return np.asarray(mask.reshape(height // CELL, CELL, width // CELL, CELL).sum((1, 3)), np.int64)
 

@@ -1,4 +1,4 @@
-"""What training makes small: the error to the truth, with care for ink."""
+"""The loss of the cleaner's training: the error against the truth, with more weight on ink."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,28 +8,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 DARK, LIGHT = 0.3, 0.7
-"""What is clearly ink and clearly paper, where the truth is 1-bit and results are cut in the middle."""
+"""Darker than the first is clearly ink, lighter than the second clearly paper; for 1-bit truths."""
 
 _SPECK, _FAR, _DARKER = 4, 4, 0.25
-"""How far paper is from a speck, in pixels, at most; how far ink is, at least; how much darker it is."""
+"""Of a speck: paper is at most so many pixels away, ink at least so many; it is so much darker than paper."""
 
 
 class Truth(IntEnum):
-    """What a sample's truth is worth."""
+    """Where the truth of a sample comes from, and so what it tells."""
 
     PAGE = 0
-    """A clean page that code damaged."""
+    """A clean page, which code damaged."""
     BITONAL = 1
-    """Black and white: where ink is, and not how dark."""
+    """A black and white page: it tells where ink is, but not how dark."""
     TONES = 2
-    """A real scan's, in grey: exact to the tone, and there are few."""
+    """The truth of a real scan, in grey: its tones are exact, but there are few."""
     CLEAN = 3
-    """The page itself, which needs no cleaning."""
+    """The sample itself, which needs no cleaning."""
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The weights of the loss; see `restoration_loss`."""
+    """The weights of the loss's terms; see `restoration_loss`."""
 
     ink: float = 3.0
     lost: float = 1.5
@@ -46,27 +46,27 @@ class LossConfig:
 def restoration_loss(
     predicted: Tensor, noisy: Tensor, clean: Tensor, ink: Tensor, truth: Tensor, config: LossConfig
 ) -> Tensor:
-    """How wrong a cleaned batch is, 0 or more.
+    """The loss of a cleaned batch, 0 or more.
 
-    Absolute plus squared error. Pixels at ink count `1 + config.ink` times; ink that came out lighter than
-    the truth counts `config.lost` on top, by its darkness: a stain that stays is a blemish, a stroke that
-    goes is a loss. No adversarial term: those invent strokes.
+    It is the absolute plus the squared error. Pixels at ink count `1 + config.ink` times. Ink that came out
+    lighter than the truth costs `config.lost` more, in proportion to its darkness: a lost stroke is worse
+    than a stain that stays. There is no adversarial term: such terms invent strokes.
 
-    A truth of black and white is no measure of how dark ink should be: there ink may have any darkness that
-    is clearly ink, and the paper at its edge any lightness that is clearly paper. What is wrong even so
-    counts `config.bitonal` times, and `1 + config.missed` times that at ink: faint ink on dark paper is what
-    gets lost. The paper at its edge counts nearly as much (`config.thick`), or strokes would come out too
-    thick. The errors are large ones, and squares of them less telling (`config.bitonal_squared`).
+    A black and white truth doesn't tell how dark ink should be. There, any darkness that is clearly ink is
+    right for ink, and any lightness that is clearly paper is right for the paper at its edge. Other errors
+    count `config.bitonal` times, and at ink `1 + config.missed` times that, as faint ink on dark paper is
+    lost most often. The paper at the edge of ink counts nearly as much (`config.thick`): else strokes come
+    out too thick. These errors are large, so their squares count less (`config.bitonal_squared`).
 
-    What kinds of truths count says `_weight`, what specks cost besides `_specks_left`.
+    `_weight` gives the weight of each kind of truth, `_specks_left` the further cost of specks.
 
     Args:
-        predicted: (N, C, H, W), what cut to 0..1 is the cleaned page.
-        noisy: the damaged page, 0..1, alike.
-        clean: the truth, alike.
+        predicted: (N, C, H, W) float; clipped to 0..1 it is the cleaned page.
+        noisy: the damaged page, of the same shape, 0..1.
+        clean: the truth, of the same shape, 0..1.
         ink: (N, 1, H, W), 0..1, see `model.training.cleaner_samples.Batch`.
-        truth: (N,) uint8, a `Truth` each.
-        config: the weights.
+        truth: (N,) uint8, values of `Truth`.
+        config: the weights of the terms.
     """
     truth = truth[:, None, None, None]
     bitonal = truth == Truth.BITONAL
@@ -84,10 +84,10 @@ def restoration_loss(
 
 
 def _weight(truth: Tensor, is_ink: Tensor, at_ink: Tensor, config: LossConfig) -> Tensor:
-    """How many times a pixel's error counts, by its truth.
+    """The weight of each pixel's error, by the kind of truth.
 
-    The tones of real scans count `config.tones` times, those of pages that should stay as they are
-    `config.clean` times: their errors are a tenth of those of the others, whose gradients would drown theirs.
+    Real scans in grey count `config.tones` times, pages that should stay as they are `config.clean` times.
+    Their errors are a tenth of the others', so without a weight their gradients would have no effect.
     """
     weight = torch.where(truth == Truth.TONES, config.tones, 1.0)
     weight = torch.where(truth == Truth.CLEAN, config.clean, weight)
@@ -96,21 +96,21 @@ def _weight(truth: Tensor, is_ink: Tensor, at_ink: Tensor, config: LossConfig) -
 
 
 def _specks_left(predicted: Tensor, noisy: Tensor, clean: Tensor, config: LossConfig) -> Tensor:
-    """What specks cost that stay on pages which code damaged: they count `config.specks` times more.
+    """The cost of specks that stay on pages which code damaged, `config.specks` times the plain error.
 
-    They are so few of a page's pixels that nothing was learnt of them otherwise. A network that takes them
-    for ink makes them darker than black, where a clamp has no gradient; so what was predicted is judged.
+    Specks have so few pixels that the network learnt nothing about them otherwise. A network that takes them
+    for ink makes them darker than black, where a clamp has no gradient. So this judges unclamped values.
     """
     left = F.relu(clean - predicted) * specks(noisy, clean)
     return config.specks * (left + config.squared * left.square())
 
 
 def specks(noisy: Tensor, clean: Tensor) -> Tensor:
-    """Where something small is dark that is far from any ink of the truth; (N, 1, H, W) bool.
+    """Small dark spots that are far from all ink of the truth; (N, 1, H, W) bool.
 
     Args:
         noisy: (N, C, H, W), 0..1.
-        clean: the truth, alike.
+        clean: the truth, of the same shape, 0..1.
     """
     light, truth = (page.mean(1, keepdim=True) for page in (noisy, clean))
     around = F.max_pool2d(light, 2 * _SPECK + 1, 1, _SPECK)
