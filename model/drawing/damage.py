@@ -1,8 +1,8 @@
-"""What time, paper and scanners do to a page: seeded damage for training and for the demo.
+"""Damage by time, paper and scanners, drawn at random for training and for the demo.
 
-`damage(page, rng)` draws a random history: paper (tone, grain, light), marks (stains, rings, folds, creases,
-wrinkles, show-through, fading), then the scanner (blur, noise, specks, streaks, JPEG). Marks multiply light,
-as real ones do, so ink stays darker than the stain over it.
+`damage(page, rng)` draws paper (tone, grain, light), marks (stains, rings, folds, creases, wrinkles,
+show-through, fading), then the scanner (blur, noise, specks, streaks, JPEG). Marks multiply light, as real
+ones do, so ink stays darker than the stain over it.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from model.drawing.textures import fractal_noise, grain, line_distance, smooth_n
 from model.page import Page, Plane, as_grey
 
 Mark: TypeAlias = Callable[[Generator, int, int], Plane]
-"""Draws the share of light (H, W) that a mark takes away; negative where it shines."""
+"""Draws the share of light (H, W) that a mark removes; negative where it adds light."""
 
 
 def damage(
@@ -28,14 +28,14 @@ def damage(
 
     Args:
         page: the clean page.
-        rng: all randomness; the same generator state gives the same damage.
-        other: a page whose mirror image may shine through, at least as large; none shines where it is None.
-        strength: 0 leaves nearly everything, 1 is an archive's bad day.
-        whole: the longer side, in pixels, of the page that this is a patch of, where it is one: stains are
-            as large as on that, and a patch may see no more than their inside.
+        rng: source of all random numbers; the same generator state gives the same damage.
+        other: a page, at least as large, whose mirror image may show through; None for no show-through.
+        strength: 0 for nearly no damage, 1 for the worst.
+        whole: for a patch, the longer side, in pixels, of the page that it comes from: stains get the size
+            that they have on that page, so a patch may lie inside of one.
 
     Returns:
-        The damaged page, same shape and dtype.
+        The damaged page, of the same shape and dtype.
     """
     height, width = page.shape[:2]
     colour = page.ndim == 3
@@ -60,7 +60,7 @@ def damage(
 def damage_bitonal(page: Page, rng: Generator) -> tuple[Page, Page]:
     """A 1-bit scan of a page and what it should have been: (damaged, clean), both 0 or 255.
 
-    The truth is the same threshold without the dirt, so that a network learns to keep every 1-bit stroke.
+    The truth has the same threshold but no dirt, so that a network learns to keep every 1-bit stroke.
     """
     grey = as_grey(page)
     level = rng.uniform(110, 190)
@@ -77,7 +77,7 @@ def damage_bitonal(page: Page, rng: Generator) -> tuple[Page, Page]:
 
 
 def _paper(rng: Generator, height: int, width: int, strength: float, whole: int) -> Plane:
-    """The blank sheet as the scanner's lamp shows it: (H, W), 0..1."""
+    """The blank sheet under the scanner's lamp: (H, W), 0..1."""
     tone = 1 - strength * float(rng.beta(1.2, 2.2)) * 0.5
     light = np.full((height, width), tone, np.float32)
     light *= 1 + strength * rng.uniform(0, 0.25) * fractal_noise(
@@ -100,14 +100,14 @@ def _draw_marks(rng: Generator, whole: int) -> list[Mark]:
 
 
 def _blot(rng: Generator, height: int, width: int, whole: int) -> Plane:
-    """A round stain's distance, as `wobbly_disc`; on a patch of a larger page one that reaches into it."""
+    """The distance from a round stain, see `wobbly_disc`; on a patch the stain may only reach into it."""
     radius = float(np.exp(rng.uniform(np.log(20), np.log(whole * 0.45 + 21))))
     side = max(height, width)
     return wobbly_disc(rng, height, width, radius, 0.1 if whole == side else max(0.1, 0.7 * radius / side))
 
 
 def _stain(rng: Generator, height: int, width: int, whole: int) -> Plane:
-    """Water, grease, foxing: darker inside, darkest at the rim where the liquid dried."""
+    """Water, grease, foxing: dark inside, darkest at the rim, where the liquid dried."""
     distance = _blot(rng, height, width, whole)
     soft = rng.uniform(1.5, 25)
     inside = 1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))
@@ -118,7 +118,7 @@ def _stain(rng: Generator, height: int, width: int, whole: int) -> Plane:
 
 
 def _ring(rng: Generator, height: int, width: int, whole: int) -> Plane:
-    """The foot of a cup: a band of uneven darkness."""
+    """The mark of a cup: a band of uneven darkness."""
     distance = _blot(rng, height, width, whole)
     band = np.exp(-(np.abs(distance / rng.uniform(2, 18)) ** rng.uniform(1.5, 4)))
     uneven = smooth_noise(rng, height, width, rng.uniform(15, 150)) ** rng.uniform(0.5, 2)
@@ -126,7 +126,7 @@ def _ring(rng: Generator, height: int, width: int, whole: int) -> Plane:
 
 
 def _fold(rng: Generator, height: int, width: int) -> Plane:
-    """A fold: two leaves that catch the light differently, and a dark or light edge between them."""
+    """A fold: two halves that reflect the light differently, and a dark or light edge between them."""
     distance = line_distance(rng, height, width)
     leaf = rng.uniform(-0.12, 0.12) * np.tanh(distance / rng.uniform(3, 60))
     edge = rng.uniform(-0.15, 0.3) * np.exp(-np.abs(distance) / rng.uniform(0.8, 5))
@@ -134,7 +134,7 @@ def _fold(rng: Generator, height: int, width: int) -> Plane:
 
 
 def _crease(rng: Generator, height: int, width: int) -> Plane:
-    """A thin crease: a bright ridge beside a dark valley, that comes and goes along its way."""
+    """A thin crease: a bright ridge beside a dark valley, more and less visible along its length."""
     distance = line_distance(rng, height, width)
     wide = rng.uniform(0.7, 4)
     profile = np.exp(-((distance / wide) ** 2)) - 0.8 * np.exp(-(((distance - 1.5 * wide) / wide) ** 2))
@@ -156,7 +156,7 @@ def _blotches(rng: Generator, height: int, width: int) -> Plane:
 
 
 def _border(rng: Generator, height: int, width: int) -> Plane:
-    """The gutter's shadow or the scanner's dark edge at one side."""
+    """The shadow of a book's gutter, or the scanner's dark edge, at one side."""
     ramp = np.arange(width, dtype=np.float32)[None, :] if rng.random() < 0.5 else None
     ramp = np.arange(height, dtype=np.float32)[:, None] if ramp is None else ramp
     if rng.random() < 0.5:
@@ -166,7 +166,7 @@ def _border(rng: Generator, height: int, width: int) -> Plane:
 
 
 def _show_through(rng: Generator, other: Page, height: int, width: int, strength: float) -> Plane:
-    """The other side's ink, mirrored and blurred by the paper: (H, W) factor on the light."""
+    """The other side's ink, mirrored and blurred by the paper, as a factor on the light, (H, W)."""
     grey = as_grey(other)
     back = np.ascontiguousarray(grey[:height, :width][:, ::-1]).astype(np.float32)
     back = _blur(np.divide(back, 255, dtype=np.float32), rng.uniform(0.7, 3.0))
@@ -199,7 +199,7 @@ def _scanner(rng: Generator, scan: NDArray[np.float32], strength: float) -> Page
 
 
 def _specks(rng: Generator, page: Page, density: float, largest: int) -> None:
-    """Dust and pinholes, in place: `density` per pixel, up to `largest` pixels wide."""
+    """Add dust and pinholes, in place: `density` of them per pixel, up to `largest` pixels wide."""
     height, width = page.shape[:2]
     for _ in range(int(rng.poisson(density * height * width))):
         y, x = int(rng.integers(0, height)), int(rng.integers(0, width))

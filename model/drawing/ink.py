@@ -1,4 +1,4 @@
-"""What hands add to a printed page: handwriting, office stamps, marker stripes; drawn in place."""
+"""Handwriting, office stamps and marker stripes, drawn onto printed pages in place."""
 
 import cv2
 import numpy as np
@@ -60,7 +60,7 @@ def stamp(rng: Generator, page: Page, dpi: float) -> None:
 
 
 def highlight(rng: Generator, page: Page, dpi: float) -> None:
-    """A marker pen's stripe over text, in place: it multiplies light, as the real one does."""
+    """A marker pen's stripe over text, in place: it multiplies light, as a real one does."""
     height, width = page.shape[:2]
     tall, wide = int(dpi * rng.uniform(0.1, 0.22)), int(dpi * rng.uniform(0.5, 3))
     y, x = int(rng.integers(0, max(1, height - tall))), int(rng.integers(0, max(1, width - wide // 2)))

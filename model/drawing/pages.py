@@ -1,7 +1,7 @@
 """Clean pages by our own code: text in many faces and sizes, tables, rules, stamps, pencil, pictures.
 
-They are the clean side of training pairs and what the demo damages. Everything is drawn from a seeded
-generator; without font files only Pillow's built-in face is used, so that the demo looks alike everywhere.
+They are the truths of training samples, and the pages of the demo. Everything is drawn from a seeded
+generator. Without font files only Pillow's built-in face is used, so the demo looks the same everywhere.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ Face: TypeAlias = ImageFont.FreeTypeFont
 
 
 def system_fonts() -> list[Path]:
-    """The TrueType and OpenType files that this machine offers, in a fixed order; may be empty."""
+    """The TrueType and OpenType files of this machine, in a fixed order; may be empty."""
     roots = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
     found = [p for root in roots for p in root.rglob("*") if p.suffix.lower() in (".ttf", ".otf")]
     return sorted(p for p in found if "Math" not in p.name)
@@ -52,16 +52,16 @@ def render_page(
     """Draw one clean page.
 
     Args:
-        rng: all randomness.
-        height: pixels.
-        width: pixels.
-        dpi: decides the sizes of letters, rules and margins.
-        fonts: font files to choose from besides the built-in face.
-        colour: stamps, highlights and signatures have colours, and the page three channels.
-        pictures: some pages bear photographs.
+        rng: source of all random numbers.
+        height: in pixels.
+        width: in pixels.
+        dpi: resolution, which gives the sizes of letters, rules and margins.
+        fonts: font files to choose from, besides the built-in face.
+        colour: whether the page has three channels, and stamps, highlights and signatures have colours.
+        pictures: whether the page may have photographs.
 
     Returns:
-        (H, W) or (H, W, 3) uint8, white 255 where there is nothing.
+        (H, W) or (H, W, 3) uint8, 255 where the page is blank.
     """
     sheet = Image.new("RGB" if colour else "L", (width, height), "white")
     margin = int(dpi * rng.uniform(0.05, 0.9) * min(1.0, width / (6 * dpi)))
@@ -79,7 +79,7 @@ def render_page(
 
 
 def _add_ink(rng: Generator, page: Page, dpi: float) -> None:
-    """What hands added to the print, in place."""
+    """Add handwriting, stamps and highlights to the print, in place."""
     for _ in range(int(rng.integers(0, 4))):
         ink.handwriting(rng, page, dpi)
     if rng.random() < 0.5:
@@ -100,7 +100,7 @@ def _face(rng: Generator, fonts: Sequence[Path], pixels: float) -> Face:
 
 
 def _grey(rng: Generator) -> tuple[int, int, int] | int:
-    """Mostly black ink; sometimes grey print or pencil, which must survive cleaning."""
+    """Mostly black ink; sometimes grey print or pencil, which cleaning must keep."""
     return 0 if rng.random() < 0.7 else int(rng.integers(10, 150))
 
 
@@ -184,7 +184,7 @@ def _table(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Sequ
 
 
 def _rule(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Sequence[Path]) -> int:
-    """A line across, whole or dotted."""
+    """A line across the page, solid or dotted."""
     draw = ImageDraw.Draw(sheet)
     left, top, right, _ = box
     pen = max(1, round(dpi / 72 * rng.uniform(0.2, 2)))
@@ -197,7 +197,7 @@ def _rule(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Seque
 
 
 def _picture(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Sequence[Path]) -> int:
-    """A photograph: soft tones that are no stain, sometimes as a halftone screen."""
+    """A photograph, sometimes as a halftone screen: its soft tones are no stain."""
     left, top, right, bottom = box
     height = min(int(dpi * rng.uniform(0.7, 2.5)), bottom - top)
     width = min(int(dpi * rng.uniform(0.7, 3.5)), right - left)

@@ -1,7 +1,7 @@
-"""Photographs by our own code: what they have and stains haven't is hard edges, straight ones too, and depth.
+"""Photographs by our own code: unlike stains they have hard edges, some of them straight, and depth.
 
-A network tells stains from photographs by what both look like from inside. So photographs are no noise:
-things with outlines stand before one another, from black to white, each with its own even shade.
+A patch may lie inside of a photograph or of a stain, and a network has to tell one from the other there. So
+photographs are not noise: shapes with outlines cover one another, each of an even shade from black to white.
 """
 
 import cv2
@@ -12,11 +12,11 @@ from model.drawing.textures import grain, smooth_noise
 from model.page import Plane
 
 _THINGS = 60
-"""The most that stand before one another."""
+"""The most shapes in a photograph."""
 
 
 def photograph(rng: Generator, height: int, width: int) -> Plane:
-    """A picture of soft tones, (H, W) float32 in 0..1."""
+    """A picture in soft tones, (H, W) float32 in 0..1."""
     side = max(height, width)
     ramp = rng.uniform(-0.4, 0.4) * np.arange(height, dtype=np.float32)[:, None] / height
     tones = np.ascontiguousarray(np.broadcast_to(rng.uniform(0.3, 0.9) + ramp, (height, width)), np.float32)
@@ -24,7 +24,7 @@ def photograph(rng: Generator, height: int, width: int) -> Plane:
         middle = rng.uniform(0, (width, height))
         reach = side * np.exp(rng.uniform(np.log(0.01), np.log(0.4)))
         tone = float(rng.uniform(0, 1))
-        if rng.random() < 0.4:  # noqa: PLR2004
+        if rng.random() < 0.4:
             axes = np.maximum(1, reach * rng.uniform(0.2, 1, 2)).astype(int).tolist()
             cv2.ellipse(tones, middle.astype(int).tolist(), axes, rng.uniform(0, 180), 0, 360, tone, -1)
         else:
@@ -37,7 +37,7 @@ def photograph(rng: Generator, height: int, width: int) -> Plane:
 
 
 def halftone(rng: Generator, tones: Plane, dpi: float) -> Plane:
-    """The same by dots of a printer's screen, 45 to 85 an inch: 0 or 1."""
+    """The same picture as the dots of a printer's screen, 45 to 85 per inch: (H, W), 0 or 1."""
     height, width = tones.shape
     pitch = max(3.0, dpi / rng.uniform(45, 85))
     y, x = np.mgrid[0:height, 0:width] / pitch * np.pi

@@ -1,9 +1,9 @@
-"""Real paper from pairs: what lies between the strokes, and laid under other strokes.
+"""Real paper, taken from pairs, with other strokes laid on it.
 
-A pair shows its paper wherever the truth is white. Pairs made of one sheet show it under each other's text;
-what no pair shows is filled in from around (normalised convolution, Knutsson & Westin 1993) and gets grain
-from elsewhere. No ghost of a stroke may stay: networks would learn that faint strokes are dirt. So every
-sheet can carry every text.
+A pair shows its paper wherever the truth is white. Pairs made of one sheet show the paper under each other's
+text. What no pair shows is filled in from its surroundings (normalised convolution, Knutsson & Westin 1993)
+and gets grain from elsewhere. No trace of a stroke may stay, or networks would learn that faint strokes are
+dirt. So every sheet can carry every text.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from model.page import Page, Pair, Plane, as_grey, crop
 
 _WHITE = 250
 _SCALES = (1, 4, 16, 64)
-"""How far around paper is looked for, in units of five pixels."""
+"""How far away known paper is searched for, in units of five pixels."""
 _SAME = 2.0
-"""Grey levels that two pictures of one sheet differ by, in the median."""
+"""The largest median difference, in grey levels, of two scans of one sheet."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A pair taken apart: `noisy` is about `paper` times `ink`.
+    """A pair taken apart: `pair.noisy` is about `paper` times `ink`.
 
     Attributes:
-        paper: the sheet without its text, as `noisy`.
-        ink: uint8, as `noisy`: the share of light that the text lets through, 255 where there is none.
-        pair: what it was.
+        pair: the pair.
+        paper: the sheet without its text, of the shape of `pair.noisy`.
+        ink: the share of light that the text lets through, of the same shape, uint8; 255 without text.
     """
 
     pair: Pair
@@ -66,7 +66,7 @@ def _same_sheet(a: Pair, b: Pair) -> bool:
 
 
 def _blank(pair: Pair) -> NDArray[np.bool_]:
-    """(H, W): where nothing of the text is near; ink bleeds beyond what a 1-bit truth calls ink."""
+    """(H, W): where no text is near; ink bleeds beyond the ink of a 1-bit truth."""
     near = 13 if pair.bitonal else 5
     light = np.asarray(cv2.erode(as_grey(pair.clean), np.ones((near, near), np.uint8)), np.uint8)
     return light >= _WHITE
@@ -83,22 +83,22 @@ def _paper_of(group: Sequence[Pair]) -> Page:
 
 
 def _filled(paper: Plane, known: NDArray[np.bool_]) -> Page:
-    """Paper with its unknown places drawn from what is known around them, from as near as there is enough."""
+    """Paper whose unknown places are filled in from the nearest known ones, where there are enough."""
     weight = known.astype(np.float32)
     planes = paper.reshape(*known.shape, -1) * weight[..., None]
     filled, todo = planes.copy(), ~known
-    grain = (planes - _blurred(planes, 1) / (_blurred(weight, 1)[..., None] + 1e-6)) * weight[..., None]
+    fibres = (planes - _blurred(planes, 1) / (_blurred(weight, 1)[..., None] + 1e-6)) * weight[..., None]
     for scale in _SCALES:
         share = _blurred(weight, scale)
         around = _blurred(planes, scale) / (share[..., None] + 1e-6)
         here = todo & (share > 0.15)
-        filled[here] = (around + np.roll(grain, (37, 53), (0, 1)))[here]
+        filled[here] = (around + np.roll(fibres, (37, 53), (0, 1)))[here]
         todo &= ~here
     return np.asarray(np.clip(filled + 0.5, 0, 255), np.uint8).reshape(paper.shape)
 
 
 def _blurred(planes: Plane, scale: int) -> Plane:
-    """(H, W[, C]) blurred with a standard deviation of `5 * scale` pixels, on a grid as coarse as that."""
+    """(H, W[, C]) blurred with a standard deviation of `5 * scale` pixels, at 1 / `scale` of the size."""
     height, width = planes.shape[:2]
     small = (max(1, width // scale), max(1, height // scale))
     coarse = cv2.GaussianBlur(cv2.resize(planes, small, interpolation=cv2.INTER_AREA), (0, 0), 5)
@@ -114,10 +114,16 @@ def _ink_of(pair: Pair, paper: Page) -> Page:
 def draw_paper(
     rng: Generator, papers: Sequence[Page], size: int, colour: bool, enlarged: float = 1.0
 ) -> Plane:
-    """A patch of paper as light, (size, size) or (size, size, 3) float32 in 0..1, unlike any there was.
+    """A new patch of paper as light, (size, size) or (size, size, 3) float32 in 0..1.
 
-    Turned, scaled, brighter or darker, and sometimes two sheets in one: what light one lets through meets
-    the other. `enlarged` is how much larger than they were scanned papers are shown on the average.
+    It is turned, scaled, brighter or darker, and sometimes made of two sheets, one over the other.
+
+    Args:
+        rng: source of all random numbers.
+        papers: real paper, see `Sheet.paper`.
+        size: the side in pixels.
+        colour: whether the patch has three channels.
+        enlarged: the mean factor by which papers are enlarged.
     """
     light = _patch_of_paper(rng, papers, size, colour, enlarged)
     if rng.random() < 0.35:
@@ -126,13 +132,13 @@ def draw_paper(
 
 
 def draw_cover(rng: Generator, size: int, colour: bool) -> Plane:
-    """A patch of a book's cover as light, like `draw_paper`'s: hide, cloth or board, darker than paper."""
+    """A patch of a book's cover as light, see `draw_paper`: hide, cloth or board, darker than paper."""
     kind = rng.random()
-    if kind < 0.5:  # noqa: PLR2004
+    if kind < 0.5:
         relief = hide(rng, size, size, rng.uniform(5, 30))
-    elif kind < 0.65:  # noqa: PLR2004
+    elif kind < 0.65:
         relief = wrinkles(rng, size, size, rng.uniform(5, 40))
-    elif kind < 0.85:  # noqa: PLR2004
+    elif kind < 0.85:
         relief = weave(rng, size, size, rng.uniform(1.5, 6))
     else:
         relief = 0.5 * fractal_noise(rng, size, size, rng.uniform(3, 30), 5)
@@ -165,15 +171,15 @@ def _patch_of_paper(
 
 
 def _relief(light: Plane, strength: float) -> Plane:
-    """What is uneven about a paper, as a factor around 1, weaker or stronger than it was."""
+    """The unevenness of paper as a factor around 1; `strength` above 1 makes it stronger."""
     return np.asarray((np.maximum(light, 0.02) / max(float(np.median(light)), 0.02)) ** strength, np.float32)
 
 
 def print_on(rng: Generator, light: Plane, page: Page) -> Page:
-    """Print a clean page on paper, a little out of focus: NoisyOffice is fitted best by 0.4 to 0.46 pixels.
+    """Print a clean page on paper, a little out of focus: a blur of 0.4 to 0.46 pixels fits NoisyOffice best.
 
     Args:
-        rng: all randomness.
+        rng: source of all random numbers.
         light: the paper, of the page's shape, 0..1.
         page: the clean page.
     """
@@ -186,13 +192,13 @@ def print_on(rng: Generator, light: Plane, page: Page) -> Page:
 
 
 def shine_through(rng: Generator, light: Plane, ink: Page, strength: float) -> Plane:
-    """Paper through which the ink of its other side is seen: mirrored, blurred by the paper, and weaker.
+    """Paper with the ink of its other side showing through: mirrored, blurred by the paper, and weaker.
 
     Args:
-        rng: all randomness.
+        rng: source of all random numbers.
         light: the paper, 0..1.
-        ink: the other side's, as `Sheet.ink`, of the paper's shape.
-        strength: an exponent, that of the ink on this side.
+        ink: the ink of the other side, see `Sheet.ink`, of the paper's shape.
+        strength: the exponent of the ink on this side.
     """
     behind = cv2.GaussianBlur(ink[:, ::-1].astype(np.float32) / 255, (0, 0), rng.uniform(0.6, 2.5))
     return np.asarray(light * np.maximum(behind, 0.05) ** (strength * rng.uniform(0.1, 0.7)), np.float32)
@@ -201,15 +207,15 @@ def shine_through(rng: Generator, light: Plane, ink: Page, strength: float) -> P
 def lay_on(rng: Generator, light: Plane, ink: NDArray[np.floating[Any]], toner: bool = True) -> Page:
     """Lay ink on paper.
 
-    Ink takes its share of the light; glossy ink (toner) gives some of it back where the paper swallows it:
-    `light * ink + gloss * (1 - light) * (1 - ink)`. Fitted to NoisyOffice, whose coffee and footprints are
-    the first, folds and wrinkles the second with a gloss of 0.5 to 0.8.
+    Ink lets a share of the light through; glossy ink (toner) also reflects light where the paper is dark:
+    `light * ink + gloss * (1 - light) * (1 - ink)`. This fits NoisyOffice: its coffee and footprints have no
+    gloss, its folds and wrinkles a gloss of 0.5 to 0.8.
 
     Args:
-        rng: all randomness.
+        rng: source of all random numbers.
         light: the paper, 0..1.
         ink: the share of light that ink lets through, of the paper's shape, 0..1.
-        toner: whether it may be glossy; pens and printing presses leave no gloss.
+        toner: whether the ink may be glossy; ink of pens and printing presses is not.
     """
     gloss = rng.uniform(0.3, 1.0) if toner and rng.random() < 0.5 else 0.0
     scan = np.asarray(light * ink + gloss * (1 - light) * (1 - ink), np.float32)

@@ -1,6 +1,6 @@
-"""Procedural textures that damage is made of: smooth noise, paper grain, wrinkles, soft shapes.
+"""Textures for damage: smooth noise, paper grain, wrinkles, soft shapes.
 
-All take a seeded generator, work at any size (the scale of features is given in pixels) and return float32.
+All functions take a seeded generator and a size of features in pixels, and return (H, W) float32.
 """
 
 import cv2
@@ -19,7 +19,7 @@ def smooth_noise(rng: Generator, height: int, width: int, feature: float) -> Pla
 
 
 def fractal_noise(rng: Generator, height: int, width: int, feature: float, octaves: int = 4) -> Plane:
-    """Octaves of `smooth_noise` (H, W), each half as wide and half as strong, mean about 0, within -1..1."""
+    """Octaves of `smooth_noise` (H, W), each half as wide and half as strong; mean about 0, -1..1."""
     total = np.zeros((height, width), np.float32)
     weight = 1.0
     for octave in range(octaves):
@@ -39,8 +39,8 @@ def grain(rng: Generator, height: int, width: int) -> Plane:
 def wrinkles(rng: Generator, height: int, width: int, feature: float) -> Plane:
     """Crumpled paper lit from one side (H, W), about -1..1.
 
-    Folded noise (|n| has a crease wherever n crosses zero) gives the facets of a crumpled sheet; the slope
-    along the light's direction gives each facet its brightness.
+    Folded noise (|n| has a crease wherever n crosses zero) has facets as a crumpled sheet has. The slope of
+    each facet along the light's direction gives its brightness.
     """
     relief = np.zeros((height, width), np.float32)
     for octave in range(3):
@@ -54,7 +54,7 @@ def wrinkles(rng: Generator, height: int, width: int, feature: float) -> Plane:
 
 
 def hide(rng: Generator, height: int, width: int, feature: float) -> Plane:
-    """Leather and embossed board (H, W), -1..1: short creases, dark on one side, most of them one way."""
+    """Leather and embossed board (H, W), -1..1: short creases, dark on one side, most in one direction."""
     side = int(np.ceil(np.hypot(height, width)))
     stretch, turn = rng.uniform(1, 4), rng.uniform(0, 180)
     short = wrinkles(rng, side, max(8, round(side / stretch)), feature)
@@ -68,7 +68,7 @@ def hide(rng: Generator, height: int, width: int, feature: float) -> Plane:
 
 
 def weave(rng: Generator, height: int, width: int, thread: float) -> Plane:
-    """Cloth of threads about `thread` pixels wide (H, W), -1..1: waves across one another, worn unevenly."""
+    """Cloth of threads about `thread` pixels wide (H, W), -1..1: crossing waves, worn unevenly."""
     turn = rng.uniform(0, np.pi)
     bend = 2 * thread * fractal_noise(rng, height, width, 20 * thread, 2)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -80,7 +80,7 @@ def weave(rng: Generator, height: int, width: int, thread: float) -> Plane:
 def wobbly_disc(rng: Generator, height: int, width: int, radius: float, beyond: float = 0.1) -> Plane:
     """Distance (H, W) in pixels from the outline of a roughly round stain, negative inside.
 
-    Its middle lies on the page, or `beyond` it by up to that share of the page's sides.
+    Its middle lies on the page, or outside by up to the share `beyond` of the page's sides.
     """
     centre_y, centre_x = (rng.uniform(-beyond, 1 + beyond) * side for side in (height, width))
     stretch = rng.uniform(0.7, 1.4)
