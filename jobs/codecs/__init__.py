@@ -1,1 +1,1 @@
-"""Codecs: bytes of an image file to pages and back, with their metadata."""
+"""Codecs: image files to pages and back, with their metadata."""

@@ -1,4 +1,4 @@
-"""Bytes <-> pages.
+"""Decodes image files to pages, and encodes pages.
 
     document = inspect(data, sniff(name, data[:64]))
     frames = []
@@ -7,8 +7,8 @@
         frames.append(encode(page, cleaned(page.pixels)))
     result = assemble(document, frames)
 
-`inspect` reads headers only and caps what decoding may cost. A page comes back in its own format, size, mode,
-density and with its metadata; only pixels change.
+`inspect` reads only headers and limits the memory that decoding may need. An encoded page has the format,
+size, mode, density and metadata of its source; only pixels change.
 """
 
 import io
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
-# What turns a page back that Pillow turned upright; 2 to 5 and 7 are their own reverse.
+# To turn a page back after Pillow turned it upright; 2 to 5 and 7 are their own inverse.
 _TURN_BACK = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -54,15 +54,15 @@ _TURN_BACK = {
 
 
 def inspect(data: bytes, format: str) -> Document:
-    """Read the headers: what is in the file and what decoding it costs.
+    """Read the headers: the frames of the file and the memory that decoding them needs.
 
     Args:
         data: the whole file.
         format: as `sniff` names it.
 
     Returns:
-        The document. Only TIFF has several frames; there, what is wrong with one of them stands in its
-        `refused` and doesn't keep the others from being cleaned.
+        The document. Only TIFF has several frames; there, `refused` of a frame says what is wrong with it,
+        and the others can be cleaned.
 
     Raises:
         PageError: unreadable, too_large, unsupported_format, unsupported_mode, animated.
@@ -86,7 +86,7 @@ def inspect(data: bytes, format: str) -> Document:
 
 
 def _frame_info(header: Header) -> FrameInfo:
-    """Check size and mode against what is supported."""
+    """Check that size and mode are supported."""
     pixels = header.width * header.height
     cost = pixels * BYTES.get(header.mode, 4)
     if not pixels:
@@ -116,7 +116,7 @@ def _tiff_info(tiff: Tiff, buffer: io.BytesIO, offset: int) -> FrameInfo:
 
 
 def _point_to(buffer: io.BytesIO, tiff: Tiff, offset: int) -> None:
-    """Make one directory the file's first: Pillow would walk and parse all before it, for every page."""
+    """Make one directory the file's first: Pillow would parse all directories before it, for every page."""
     position, first = tiff.header_for(offset)
     buffer.seek(position)
     buffer.write(first)
@@ -128,14 +128,14 @@ def decode(data: bytes, document: Document, index: int) -> Page:
 
     Args:
         data: the whole file.
-        document: what `inspect` said of it.
+        document: what `inspect` returned for it.
         index: the frame, from 0.
 
     Returns:
         The page: pixels uint8 (H, W), 0 to 255, or (H, W, 3) RGB, or uint16 (H, W), 0 to 65535; black is 0.
 
     Raises:
-        PageError: unreadable; never pixels that are only there in part.
+        PageError: unreadable, also if only part of the pixels can be decoded.
     """
     info = document.frames[index]
     if info.refused:
@@ -160,7 +160,7 @@ def decode(data: bytes, document: Document, index: int) -> Page:
 
 
 def _prepare(data: bytes, document: Document, index: int) -> tuple[io.BytesIO, Carry]:
-    """Take the metadata out; return it with what Pillow shall read."""
+    """The bytes for Pillow to read, and the metadata."""
     info, buffer = document.frames[index], io.BytesIO(data)
     carry = Carry(document.format, info.mode)
     if document.format != "TIFF":
@@ -174,17 +174,17 @@ def _prepare(data: bytes, document: Document, index: int) -> tuple[io.BytesIO, C
 
 
 def encode(page: Page, pixels: Pixels) -> bytes:
-    """Encode cleaned pixels as the file that the page came from.
+    """Encode cleaned pixels in the format of the page's file.
 
     Args:
         page: what `decode` returned.
         pixels: of the same shape and dtype as `page.pixels`.
 
     Returns:
-        A whole file; of a multi-page TIFF, a TIFF of this one page, for `assemble`.
+        A whole file; for a page of a multi-page TIFF, a TIFF of this one page, for `assemble`.
 
     Raises:
-        PageError: unencodable, when the format can't hold it.
+        PageError: unreadable, if it can't be encoded.
     """
     if pixels.shape != page.pixels.shape or pixels.dtype != page.pixels.dtype:
         raise ValueError(f"{pixels.dtype} {pixels.shape} instead of {page.pixels.dtype} {page.pixels.shape}")
@@ -196,7 +196,7 @@ def encode(page: Page, pixels: Pixels) -> bytes:
     tiff = Tiff(encoded)
     frame = tiff.frame(tiff.offsets()[0])
     if carry.inverted:
-        # The samples were written as the negative; that is what WhiteIsZero means.
+        # The samples were written as the negative: this is WhiteIsZero.
         white_is_zero = replace(next(tag for tag in frame.tags if tag.number == _PHOTOMETRIC), value=b"\0\0")
         frame = replace(
             frame, tags=tuple(white_is_zero if t.number == _PHOTOMETRIC else t for t in frame.tags)
@@ -207,10 +207,10 @@ def encode(page: Page, pixels: Pixels) -> bytes:
 
 
 def raw_frame(data: bytes, document: Document, index: int) -> bytes:
-    """Take a frame that can't be cleaned out of a multi-page TIFF, its compressed pixels untouched.
+    """A frame of a multi-page TIFF as a TIFF of its own, with its compressed pixels unchanged.
 
     Raises:
-        PageError: unreadable, when its bytes aren't there; unsupported_mode for old-style JPEG.
+        PageError: unreadable, if its bytes aren't there; unsupported_mode for old-style JPEG.
     """
     return join([Tiff(data).frame(document.offsets[index])])
 
@@ -219,8 +219,8 @@ def assemble(document: Document, frames: list[bytes]) -> bytes:
     """Join the frames of a document, each a whole file, into one file, in order.
 
     Raises:
-        PageError: too_large, when they make more than the 4 GiB of a TIFF; unsupported_mode, when 16-bit
-            pages of both byte orders meet.
+        PageError: too_large, if together they have more than the 4 GiB of a TIFF; unsupported_mode, if there
+            are 16-bit pages of both byte orders.
     """
     if len(frames) != len(document.frames):
         raise ValueError(f"{len(frames)} frames for a document of {len(document.frames)}")

@@ -1,4 +1,4 @@
-"""What is particular to each format: its header, its options for writing, its metadata."""
+"""For each format: its header, its options for writing, its metadata."""
 
 import io
 import re
@@ -14,13 +14,13 @@ from jobs.errors import PageError
 # Measured on a clean grey A4 page at 300 dpi: level 1 gives 822 KB in 123 ms, 3 636 KB in 118 ms,
 # 4 650 KB in 189 ms, 6 514 KB in 306 ms, 9 463 KB in 2090 ms. Level 3 is smaller than 1 at no cost.
 _PNG_LEVEL = 3
-# Not the source's own tables: those of a poor scan would ring around the cleaned ink and bring dirt back.
-# 90 is where ringing at black on white stops to be seen.
+# Not the source's own tables: those of a poor scan would give rings around the cleaned ink, which look like
+# dirt. From 90 on, rings around black on white can't be seen.
 _QUALITY = 90
 _MAX_SCANS = 100  # progressive JPEGs have about ten; thousands cost hours in a few kilobytes
 _NAMES = {name: (name,) for name in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000")}
 _LOSSY_TIFF = "jpeg"
-# Pillow's name of the source's compression -> what it is written with, where that differs.
+# Pillow's name of the source's compression -> the compression of the output, where it differs.
 _TIFF_SUCCESSORS = {
     "tiff_jpeg": "jpeg",
     "tiff_deflate": "tiff_adobe_deflate",
@@ -37,7 +37,7 @@ _ROWS_PER_STRIP, _T4_OPTIONS, _PREDICTOR, _PHOTOMETRIC, _YCBCR = 278, 292, 317, 
 
 @dataclass(frozen=True)
 class Header:
-    """A frame's facts before they are judged."""
+    """A frame's header before it is checked; `dpi` is horizontal and vertical, None if unknown."""
 
     width: int
     height: int
@@ -48,7 +48,7 @@ class Header:
 
     @classmethod
     def of(cls, image: Image.Image, bit_depth: int) -> "Header":
-        """Read them from an opened image."""
+        """Read the header from an opened image."""
         dpi = image.info.get("dpi")
         dpi = (float(dpi[0]), float(dpi[1])) if isinstance(dpi, tuple) else None
         sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
@@ -57,24 +57,24 @@ class Header:
             "I;16" if sixteen else image.mode,
             bit_depth,
             dpi if dpi and min(dpi) > 0 else None,
-            # Of a TIFF this is one directory; asking would walk all of them, once for every page.
+            # For a TIFF this is one directory: `n_frames` would read all of them, once for every page.
             1 if image.format == "TIFF" else getattr(image, "n_frames", 1),
         )
 
 
 def open_image(source: io.BytesIO, format_: str) -> ImageFile.ImageFile:
-    """Open with this format's plugin and no other."""
+    """Open with this format's plugin only; raises PageError, unsupported_format."""
     if format_ not in _NAMES:
         raise PageError("unsupported_format", f"{format_} files aren't cleaned.")
     return Image.open(source, formats=_NAMES[format_])
 
 
 def read_header(data: bytes, format_: str) -> Header:
-    """Read the header of a one-frame file; decodes nothing."""
+    """Read the header of a file with one frame; decodes nothing; raises PageError."""
     if format_ == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
         raise PageError("too_large", "The JPEG has more scans than any real one; it would take hours.")
     with guarded("read"), open_image(io.BytesIO(data), format_) as image:
-        # Pillow calls a 16-bit colour file RGB and drops half of each sample: the depth is read by ourselves.
+        # Pillow reads 16-bit colour as RGB and drops half of each sample: so the depth is read here.
         depth = _DEPTHS[format_](data) if format_ in _DEPTHS else 8
         return Header.of(image, depth)
 
@@ -97,7 +97,7 @@ def _ppm_depth(data: bytes) -> int:
         return 1
     numbers = re.findall(rb"\d+", re.sub(rb"#[^\r\n]*", b" ", data[2:4096]))
     highest = int(numbers[2]).bit_length()
-    # Pillow brings every grey above 8 bits to the full 16.
+    # Pillow scales every grey above 8 bits to the full 16.
     return 16 if highest > 8 else highest  # noqa: PLR2004
 
 
@@ -117,7 +117,7 @@ _DEPTHS: Mapping[str, Callable[[bytes], int]] = {
 
 
 def parts_of(data: bytes, format_: str, info: FrameInfo) -> tuple[bytes, ...]:
-    """Return the metadata of PNG, JPEG and JP2 as bytes; checks a PNG's checksums."""
+    """The metadata of PNG, JPEG and JP2 as bytes; checks a PNG's checksums."""
     if format_ == "PNG":
         return png_parts(data, colour_key=info.mode != "P")
     if format_ == "JPEG":
@@ -128,7 +128,7 @@ def parts_of(data: bytes, format_: str, info: FrameInfo) -> tuple[bytes, ...]:
 def options_for(  # noqa: PLR0911 - one return a format
     image: ImageFile.ImageFile, data: bytes, carry: Carry
 ) -> dict[str, object]:
-    """Return what `save` must know to write the same kind of file."""
+    """The options for Pillow's `save` that give the same kind of file."""
     match carry.format:
         case "PNG":
             return {"compress_level": _PNG_LEVEL, "bits": _png_depth(data)}
@@ -144,7 +144,7 @@ def options_for(  # noqa: PLR0911 - one return a format
             return {"comment": image.info.get("comment", b""), "optimize": False}
         case "WEBP":
             kept = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
-            # `exact`: colours under full transparency are content too.
+            # `exact` keeps the colours of transparent pixels, too.
             return kept | {"lossless": _is_lossless_webp(data), "exact": True, "quality": _QUALITY}
         case "JPEG2000":
             codestream = data[:4] == b"\xff\x4f\xff\x51"
@@ -160,7 +160,7 @@ def _tiff_options(image: ImageFile.ImageFile, carry: Carry) -> dict[str, object]
     options: dict[str, object] = {"compression": compression}
     structure: dict[int, int] = {}
     if compression in _FAX and _ROWS_PER_STRIP in facts:
-        # Each strip begins anew: fax pages of one strip are the smallest, and stay of one strip.
+        # Each strip costs bytes: fax pages of one strip are the smallest, and keep one strip.
         structure[_ROWS_PER_STRIP] = max(1, min(facts[_ROWS_PER_STRIP][0], image.height, image.width * 8))
     if compression == "group3" and _T4_OPTIONS in facts:
         structure[_T4_OPTIONS] = facts[_T4_OPTIONS][0]
@@ -183,12 +183,12 @@ def _is_lossless_webp(data: bytes) -> bool:
 
 
 def save_image(image: Image.Image, carry: Carry) -> bytes:
-    """Write the image as its format, metadata included; TIFF's tags are the caller's."""
+    """Encode the image in its format, with metadata; the caller adds TIFF's tags."""
     options = dict(carry.options)
     if options.pop("ycbcr", False) and image.mode == "RGB":
         image = image.convert("YCbCr")
     if carry.mode == "P":
-        options.pop("bits", None)  # follows from the number of colours
+        options.pop("bits", None)  # the number of colours decides it
     buffer = io.BytesIO()
     image.save(buffer, carry.format, **options)
     encoded = buffer.getvalue()

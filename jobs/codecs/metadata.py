@@ -1,7 +1,7 @@
-"""Metadata as bytes: taken out of a source file and put into the cleaned one, unread.
+"""Metadata as bytes: taken from the source file and put into the cleaned one without being parsed.
 
-Text, EXIF, XMP, ICC and density keep their every bit that way, vendor extensions included. Reading them into
-objects and writing them again would lose what the library doesn't know.
+This keeps every bit of text, EXIF, XMP, ICC and density, also of vendor extensions. To parse and write them
+again would lose what the library doesn't know.
 """
 
 import struct
@@ -19,7 +19,7 @@ _JPEG_SOS, _JPEG_EOI, _JPEG_APP14, _JPEG_COM = 0xDA, 0xD9, 0xEE, 0xFE
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (type, whole chunk); PageError where a chunk is cut or its checksum wrong."""
+    """Yield (type, whole chunk); raises PageError if a chunk is cut off or its checksum is wrong."""
     position, type_ = _PNG_START, b""
     while type_ != b"IEND":
         if position + 12 > len(data):
@@ -28,7 +28,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         type_, end = data[position + 4 : position + 8], position + 12 + size
         if end > len(data):
             raise PageError("unreadable", "The PNG is cut off.")
-        # Pillow doesn't check the pixels' own checksums and shows damaged ones as if they were sound.
+        # Pillow doesn't check the checksums of pixels and decodes damaged ones without an error.
         if type_[:1].isupper() and zlib.crc32(memoryview(data)[position + 4 : end - 4]) != int.from_bytes(
             data[end - 4 : end], "big"
         ):
@@ -38,17 +38,17 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def png_parts(data: bytes, *, colour_key: bool) -> tuple[bytes, ...]:
-    """Return the chunks to keep; `colour_key`: with tRNS and bKGD, which mean samples, not palette entries.
+    """The chunks to keep; with `colour_key` also tRNS and bKGD, which then hold samples, not palette entries.
 
     Raises:
-        PageError: unreadable, when the file is cut or damaged anywhere.
+        PageError: unreadable, if the file is cut off or damaged anywhere.
     """
     kept = _PNG_KEPT | {b"tRNS", b"bKGD"} if colour_key else _PNG_KEPT
     return tuple(chunk for type_, chunk in _png_chunks(data) if type_ in kept)
 
 
 def png_with(encoded: bytes, parts: tuple[bytes, ...]) -> bytes:
-    """Put the chunks behind the header of an encoded PNG."""
+    """Insert the chunks after the header of an encoded PNG."""
     start = _PNG_START + 25
     return b"".join([encoded[:start], *parts, encoded[start:]])
 
@@ -74,10 +74,10 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg_parts(data: bytes) -> tuple[bytes, ...]:
-    """Return the APPn and comment segments to keep, in order.
+    """The APPn and comment segments to keep, in order.
 
-    Not Adobe's APP14, which tells the colour transform of the old pixels, and not the index of a
-    multi-picture file, whose offsets are wrong afterwards.
+    Without Adobe's APP14, which has the colour transform of the old pixels, and without the index of a
+    multi-picture file, whose offsets are wrong in the new file.
     """
     return tuple(
         data[start:end]
@@ -89,7 +89,7 @@ def jpeg_parts(data: bytes) -> tuple[bytes, ...]:
 
 
 def jpeg_with(encoded: bytes, parts: tuple[bytes, ...]) -> bytes:
-    """Put the segments in place of the encoder's own JFIF segment."""
+    """Replace the encoder's own JFIF segment by the segments."""
     rest = 4 + int.from_bytes(encoded[4:6], "big") if encoded[2:4] == b"\xff\xe0" else 2
     return b"".join([encoded[:2], *parts, encoded[rest:]])
 
@@ -108,7 +108,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int,
 
 
 def jp2_parts(data: bytes) -> tuple[bytes, ...]:
-    """Return the boxes to keep: resolution and ICC profile for the header, XML and UUID."""
+    """The boxes to keep: resolution and ICC profile (for the header), XML and UUID."""
     parts = []
     for type_, start, content, end in _boxes(data, 0, len(data)):
         if type_ in (b"xml ", b"uuid"):
@@ -123,7 +123,7 @@ def jp2_parts(data: bytes) -> tuple[bytes, ...]:
 
 
 def jp2_with(encoded: bytes, parts: tuple[bytes, ...]) -> bytes:
-    """Put the boxes into an encoded JP2: resolution and profile into its header, the others behind."""
+    """Insert the boxes into an encoded JP2: resolution and profile into its header, the others at its end."""
     inner = [part for part in parts if part[4:8] in (b"res ", b"colr")]
     outer = [part for part in parts if part not in inner]
     for type_, start, content, end in _boxes(encoded, 0, len(encoded)):

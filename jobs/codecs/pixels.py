@@ -1,4 +1,4 @@
-"""Pillow images <-> arrays: what the network sees, and the way back to the file's own mode."""
+"""Pillow images to arrays for the network, and back to images in the file's own mode."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -11,8 +11,8 @@ from jobs.codecs.types import Carry, FrameInfo
 from jobs.errors import PageError
 from model.page import Pixels, black_and_white
 
-# Bytes a pixel of the decoded page, alpha included. What is missing here isn't supported: ink has no meaning
-# in CMYK separations or Lab, and 32-bit samples have no known white.
+# Bytes for each pixel of the decoded page, with alpha. Other modes are not supported: CMYK and Lab
+# have no ink that the network knows, and the white of 32-bit samples is not known.
 BYTES = {"1": 1, "L": 1, "LA": 2, "P": 3, "RGB": 3, "RGBA": 4, "I;16": 2}
 _BYTE = 8
 _COLOURS = 256
@@ -21,7 +21,7 @@ _OPAQUE = 128
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """Pixels, and what was set apart to get them."""
+    """Pixels, the image's mode, whether a colour image has no colour, and its alpha, uint8 (H, W)."""
 
     pixels: Pixels
     mode: str
@@ -30,7 +30,7 @@ class Decoded:
 
 
 def check_mode(mode: str, bit_depth: int) -> None:
-    """Refuse what can't be given back as it was.
+    """Refuse modes that can't be written again.
 
     Raises:
         PageError: unsupported_mode.
@@ -44,10 +44,10 @@ def check_mode(mode: str, bit_depth: int) -> None:
 
 
 def to_pixels(image: Image.Image, info: FrameInfo) -> Decoded:
-    """Take the pixels out of a loaded image.
+    """The pixels of a loaded image.
 
     Returns:
-        Grey (H, W) uint8 (1-bit as 0 and 255) or uint16, or RGB (H, W, 3) uint8; without colour as (H, W).
+        Grey (H, W) uint8 (1-bit: 0 and 255) or uint16, or RGB (H, W, 3) uint8; RGB without colour is (H, W).
     """
     if image.mode == "P" or (image.mode == "L" and image.format == "GIF" and "transparency" in image.info):
         return _from_palette(image)
@@ -67,8 +67,8 @@ def to_pixels(image: Image.Image, info: FrameInfo) -> Decoded:
 
 
 def _without_colour(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """Return (H, W) when all three channels are equal: a third of the work for the network."""
-    # A first line decides nearly always: colour scans have noise in every line.
+    """The pixels and True as (H, W) if all three channels are equal: a third of the network's work."""
+    # The first line is nearly always enough: colour scans have noise in every line.
     for part in (rgb[:1], rgb):
         if not (np.array_equal(part[..., 0], part[..., 1]) and np.array_equal(part[..., 0], part[..., 2])):
             return np.ascontiguousarray(rgb), False
@@ -86,11 +86,11 @@ def to_image(pixels: Pixels, carry: Carry) -> Image.Image:
     """Make the image that is written, in the source's mode.
 
     Args:
-        pixels: as `to_pixels` returned them: same shape and dtype.
+        pixels: of the shape and dtype that `to_pixels` returned.
         carry: the page's.
 
     Returns:
-        The image; of mode P with `info["transparency"]` where the source had it.
+        The image; of mode P with `info["transparency"]` if the source had it.
     """
     if carry.mode == "1":
         return Image.fromarray(black_and_white(pixels).astype(bool) ^ carry.inverted)
@@ -113,7 +113,7 @@ def to_image(pixels: Pixels, carry: Carry) -> Image.Image:
 
 
 def _to_palette(pixels: NDArray[np.uint8], carry: Carry) -> Image.Image:
-    """Index the colours: exactly up to 256 of them, else by the nearest, without dither."""
+    """Index the colours: up to 256 exactly; more by the nearest of 256, without dither."""
     if pixels.ndim == 2 and carry.alpha is None:  # noqa: PLR2004 - (H, W)
         used = np.flatnonzero(np.bincount(pixels.ravel(), minlength=_COLOURS)).astype(np.uint8)
         table = np.zeros(_COLOURS, np.uint8)
@@ -145,7 +145,7 @@ def _quantized(rgba: NDArray[np.uint8], *, opaque: bool) -> Image.Image:
 
 
 def _transparency(alpha: NDArray[np.uint8], format_: str) -> bytes | int:
-    """Return alpha as PNG (a byte a colour) or GIF (the one transparent index; 255 for none) wants it."""
+    """Alpha in the form of PNG (a byte for each colour) or GIF (one transparent index; 255 for none)."""
     if format_ == "GIF":
         return int(np.argmin(alpha)) if alpha.min() < _OPAQUE else 255
     return alpha.tobytes()

@@ -1,4 +1,4 @@
-"""What kind of file is this? By its first bytes, then by its name."""
+"""The format of an image file, by its first bytes and then by its name."""
 
 _EXTENSIONS = {
     "png": "PNG",
@@ -36,23 +36,23 @@ _MAGIC = (
 
 
 def sniff(name: str, head: bytes) -> str | None:
-    """Tell the format of a file.
+    """The format of a file.
 
     Args:
-        name: its name; decides only where the content doesn't.
+        name: its name; used only if the content is not known.
         head: its first bytes; 30 are enough.
 
     Returns:
-        "PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000" or "PDF"; None for what is no scan.
-        A file that is only named like an image gets that format: it shall become an unreadable page with
-        a row in the report, not a silent copy.
+        "PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000" or "PDF"; None for other files.
+        A file that only has the name of an image gets that format, so that it becomes an unreadable page with
+        a row in the report.
     """
     for magic, format_ in _MAGIC:
         if head.startswith(magic):
             return format_
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    # Two letters are little: BMP's reserved zeros, or PPM's white space, must follow.
+    # Two letters are not enough: BMP's reserved zeros or PPM's white space must follow.
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "BMP"
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] and head[2:3] in b" \t\r\n#":

@@ -1,8 +1,7 @@
-"""TIFF as a container: walk its frames, take one out, put frames together.
+"""TIFF as a container: finds its frames, takes one out, joins frames.
 
-Pillow decodes and encodes the pixels of one frame; everything around them (which tags, which page, what
-order) is done here, so that each tag goes through as it stands, in its own type. Values are kept
-little-endian.
+Pillow only decodes and encodes the pixels of one frame. Tags, pages and their order are handled here, so that
+each tag keeps its value and type. Values are kept little-endian.
 """
 
 import struct
@@ -20,14 +19,14 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
     17: 8,
     18: 8,
 }
-_UNITS = _SIZES | {5: 4, 10: 4}  # what is swapped as one: rationals are two longs
+_UNITS = _SIZES | {5: 4, 10: 4}  # units of byte order: rationals are two longs
 _SHORT, _LONG = 3, 4
-_WIDE = {16: 4, 17: 9, 18: 4}  # BigTIFF's 8-byte types and their 4-byte twins
-_PIECES = {273: 279, 324: 325}  # where strips or tiles stand -> how long they are
+_WIDE = {16: 4, 17: 9, 18: 4}  # BigTIFF's 8-byte types -> the same types with 4 bytes
+_PIECES = {273: 279, 324: 325}  # offsets of strips or tiles -> their lengths
 _BITS, _COMPRESSION, _OLD_JPEG = 258, 259, 6
 _CHILDREN = (34665, 34853)  # EXIF and GPS: directories of their own
 _MAX_FILE = 0xFFFFFFFF
-# Tags that tell how pixels are stored: the encoder's business, never copied from the source.
+# Tags that say how pixels are stored: the encoder writes them, they are not copied from the source.
 STRUCTURE = frozenset(
     [255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291]
     + [292, 293, 301, 317, 318, 319, 320, *range(321, 331), 338, 339, 340, 341, 342, 347, *range(512, 522)]
@@ -46,7 +45,7 @@ class Tag:
 
     @property
     def ints(self) -> tuple[int, ...]:
-        """The value as unsigned numbers; PageError for more of them than any page has strips."""
+        """The value as unsigned numbers; raises PageError if they are more than any page has strips."""
         size = _UNITS[self.type]
         if len(self.value) > _MAX_NUMBERS * size:
             raise PageError("unreadable", "The TIFF has a list of more than a million numbers.")
@@ -64,12 +63,12 @@ class Frame:
     order: str
 
     def ints(self, number: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """Return a tag's numbers, or `default` when the frame doesn't have it."""
+        """A tag's numbers; `default` if the frame doesn't have the tag."""
         return next((tag.ints for tag in self.tags if tag.number == number), default)
 
 
 class Tiff:
-    """A TIFF or BigTIFF in memory. PageError("unreadable") for whatever doesn't add up."""
+    """A TIFF or BigTIFF in memory; raises PageError("unreadable") if it contradicts itself."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -77,12 +76,12 @@ class Tiff:
         if not self.order:
             raise PageError("unreadable", "The TIFF has no header.")
         big = self._number(2, 2) == 43  # noqa: PLR2004 - the magic number of BigTIFF; 42 is TIFF's
-        # BigTIFF is wider: in offsets and counts, in a directory's head, in an entry.
+        # BigTIFF has more bytes: in offsets and counts, in a directory's head, in an entry.
         self._wide, self._head, self._step = (8, 8, 20) if big else (4, 2, 12)
         self._offset_format = self.order + ("Q" if big else "L")
 
     def offsets(self) -> tuple[int, ...]:
-        """Return where each frame's directory stands, in order; a chain that bites its tail ends there."""
+        """The offset of each frame's directory, in order; ends if the chain comes back to one it had."""
         found: dict[int, None] = {}
         offset = self._number(self._wide, self._wide)
         while offset and offset not in found:
@@ -94,16 +93,16 @@ class Tiff:
         return tuple(found)
 
     def header_for(self, offset: int) -> tuple[int, bytes]:
-        """Return (position, bytes) that make the directory at `offset` the file's first."""
+        """(position, bytes) to write into the file to make the directory at `offset` its first."""
         return self._wide, struct.pack(self._offset_format, offset)
 
     def tags(self, offset: int) -> tuple[Tag, ...]:
-        """Read the directory at `offset`, with EXIF and GPS below it."""
-        # Values together can't be longer than the file: many tags that share one long value are an attack.
+        """Read the directory at `offset`, with its EXIF and GPS directories."""
+        # All values together can't be longer than the file: many tags that share a long value are an attack.
         return self._directory(offset, [len(self._data)], deep=True)
 
     def frame(self, offset: int) -> Frame:
-        """Take one frame out, its compressed pixels as they are."""
+        """One frame, with its compressed pixels unchanged."""
         tags = self.tags(offset)
         frame = Frame(tags, (), self.order)
         if frame.ints(_COMPRESSION) == (_OLD_JPEG,):
@@ -114,13 +113,13 @@ class Tiff:
         return replace(frame, pieces=tuple(self._slice(at, size) for at, size in places))
 
     def check_pieces(self, tags: tuple[Tag, ...]) -> None:
-        """Refuse a frame whose pixels aren't all in the file: libtiff fills up what is missing in a fax."""
+        """Refuse a frame if some pixels are not in the file: libtiff would invent those that a fax lacks."""
         if any(at + size > len(self._data) for at, size in self._places(Frame(tags, (), self.order))):
             raise PageError("unreadable", "The TIFF is cut off: not all of the pixels are there.")
 
     @staticmethod
     def _places(frame: Frame) -> tuple[tuple[int, int], ...]:
-        """Return (start, size) of each strip or tile; nothing where the tags don't fit each other."""
+        """(start, size) of each strip or tile; empty if the tags contradict each other."""
         starts, sizes = next(
             ((frame.ints(at), frame.ints(size)) for at, size in _PIECES.items() if frame.ints(at)), ((), ())
         )
@@ -170,7 +169,7 @@ def _swapped(value: bytes, type_: int, order: str) -> bytes:
 
 
 def _narrow(tag: Tag) -> Tag:
-    """Bring an 8-byte type to four bytes where its numbers allow it: what is written is a classic TIFF."""
+    """The tag with 4-byte numbers instead of 8-byte ones if they fit, because classic TIFF is written."""
     if tag.type not in _WIDE or max(tag.ints) > _MAX_FILE:
         return tag
     return Tag(tag.number, _WIDE[tag.type], struct.pack(f"<{len(tag.ints)}L", *tag.ints))
@@ -180,8 +179,8 @@ def join(frames: list[Frame]) -> bytes:
     """Write frames into one classic TIFF, in order.
 
     Raises:
-        PageError: too_large beyond 4 GiB; unsupported_mode when frames whose samples are longer than a byte
-            have different byte orders, which one file can't hold.
+        PageError: too_large beyond 4 GiB; unsupported_mode if frames with samples longer than a byte have
+            different byte orders, which one file can't hold.
     """
     orders = {frame.order for frame in frames if max(frame.ints(_BITS, (1,))) > 8}  # noqa: PLR2004 - bits
     if len(orders) > 1:
@@ -197,19 +196,19 @@ def join(frames: list[Frame]) -> bytes:
 
 
 class _Out:
-    """A TIFF in the making: parts and where the next one will stand."""
+    """A TIFF that is being written: its parts, and their size so far."""
 
     def __init__(self, order: str) -> None:
         self.order, self.parts, self.size = order, list[bytes](), 0
 
     def add(self, data: bytes) -> int:
-        """Append; returns the part's index."""
+        """Append a part; returns its index."""
         self.parts.append(data)
         self.size += len(data)
         return len(self.parts) - 1
 
     def frame(self, frame: Frame, link: int) -> int:
-        """Append a frame, let the part `link` point to it; returns where the next one is linked from."""
+        """Append a frame and set the part `link` to its offset; returns the part for the next link."""
         starts = []
         for piece in frame.pieces:
             starts.append(self.size)

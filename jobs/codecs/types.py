@@ -1,4 +1,4 @@
-"""The nouns of the codecs, and the one place that knows how Pillow fails."""
+"""The types of the codecs, and the translation of Pillow's errors."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from jobs.errors import PageError
 
 MAX_FRAME_BYTES = 512 << 20
 
-# What broken files make Pillow raise, collected by fuzzing and from its issues; it has no common base.
+# What Pillow raises for broken files, found by fuzzing and in its issues; there is no common base class.
 BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -36,10 +36,10 @@ BROKEN = (
     zlib.error,
 )
 
-# Pillow's own cap is an error at twice this value. Ours is checked first and is in bytes; this remains as a
-# net below it for sizes that a file reveals late.
+# Pillow raises an error at twice this value. Our limit, in bytes, is checked first; this one is for sizes
+# that become known only while a file is decoded.
 Image.MAX_IMAGE_PIXELS = MAX_FRAME_BYTES // 2
-# A broken scan becomes a row of the report; Pillow's remarks on it are noise on the user's terminal.
+# A broken scan gets a row in the report; Pillow's messages about it would only fill the user's terminal.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 _HUSHED = ("ignore", None, Warning, re.compile(r"PIL(\.|$)"), 0)
 
@@ -49,13 +49,13 @@ class FrameInfo:
     """One frame as its header describes it.
 
     Attributes:
-        width: pixels across, as stored (an orientation tag turns nothing here).
-        height: pixels down.
-        mode: the file's own mode in Pillow's words: "1", "L", "LA", "P", "RGB", "RGBA", "I;16", …
+        width: in pixels, as stored, without regard to an orientation tag.
+        height: in pixels.
+        mode: the file's own mode by Pillow's name: "1", "L", "LA", "P", "RGB", "RGBA", "I;16", …
         bit_depth: bits per sample in the file.
-        dpi: dots per inch across and down; None when the file doesn't say.
-        cost: bytes that the decoded pixels need.
-        refused: why `decode` will refuse this frame; `inspect` sets it in multi-page documents only.
+        dpi: dots per inch, horizontal and vertical; None if the file doesn't say.
+        cost: bytes of the decoded pixels.
+        refused: why `decode` will refuse this frame; `inspect` sets it only in documents of several pages.
     """
 
     width: int
@@ -69,7 +69,7 @@ class FrameInfo:
 
 @dataclass(frozen=True)
 class Document:
-    """A file's frames; `offsets` is where TIFF keeps each one."""
+    """A file's frames; `offsets` are those of a TIFF's directories."""
 
     format: str
     frames: tuple[FrameInfo, ...]
@@ -78,17 +78,17 @@ class Document:
 
 @dataclass(frozen=True, eq=False)
 class Carry:
-    """What `encode` needs, besides pixels, to give the same file back.
+    """What `encode` needs, besides pixels, to write the same kind of file.
 
     Attributes:
         format: as `sniff` names it.
         mode: the mode to write.
-        grey: a colour file without colour: pixels came as (H, W).
+        grey: whether it is a colour file without colour, whose pixels are (H, W).
         alpha: uint8 (H, W), or None.
         options: for Pillow's `save`.
         metadata: chunks, segments or boxes, byte for byte: text, EXIF, XMP, ICC, density.
         tags: TIFF's metadata.
-        inverted: TIFF's WhiteIsZero: samples are stored as the negative.
+        inverted: whether samples are stored as the negative (TIFF's WhiteIsZero).
     """
 
     format: str
@@ -103,10 +103,10 @@ class Carry:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """Decoded pixels.
+    """A decoded page.
 
     Attributes:
-        pixels: uint8 (H, W) grey or (H, W, 3) RGB, or uint16 (H, W); black is 0.
+        pixels: uint8 (H, W) grey or (H, W, 3) RGB, or uint16 (H, W); 0 is black.
         info: the frame's header.
         carry: for `encode`.
     """
@@ -118,8 +118,8 @@ class Page:
 
 @contextmanager
 def guarded(doing: str) -> Iterator[None]:
-    """Turn whatever Pillow raises into PageError("unreadable" or "too_large"), and keep its warnings back."""
-    # `warnings.catch_warnings` isn't safe with threads; a filter that is put in once and stays is.
+    """Raise Pillow's errors as PageError("unreadable" or "too_large"), and suppress its warnings."""
+    # `warnings.catch_warnings` isn't thread-safe; a filter that is set once is.
     if _HUSHED not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
     try:
