@@ -1,6 +1,6 @@
-"""Pixels as cells: squares of whole numbers as one vector each, which is how a network's branches see pages.
+"""Pixels as cells: each square of pixels becomes one vector, which is how a network's branches see pages.
 
-Whole numbers move faster than floats do, and several of them at a time faster still.
+Cells stay integers: they move faster than floats, and several of them at a time faster still.
 """
 
 import torch
@@ -36,7 +36,7 @@ def rows_of(cells: Tensor, shuffle: int) -> Tensor:
 
 
 def _wide(x: Tensor) -> Tensor:
-    """Integers whose last axis is one number each, where there are numbers that wide: they move faster."""
+    """Each row of the last axis as one wider integer, if there is one that wide: it moves faster."""
     wide = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(x.shape[-1] * x.element_size())
     return x.view(wide) if wide else x
 
@@ -44,7 +44,7 @@ def _wide(x: Tensor) -> Tensor:
 def cleaned_cells(cells: Tensor, gain: Tensor, correction: Tensor) -> Tensor:
     """`Autoencoder.predicted`, cut to 0..1, for cells of integers (N, h, w, s * s, C).
 
-    Gain is (N, h, w, C); correction, the cells flat, in grey levels of 255.
+    Gain is (N, h, w, C). Correction is (N, h, w, s * s * C), in grey levels of 255.
     """
     white = torch.iinfo(cells.dtype).max
     x = correction.float().reshape(cells.shape)

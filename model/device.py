@@ -4,14 +4,14 @@ import torch
 
 
 class DeviceError(RuntimeError):
-    """The device that was asked for is not there, or too small for the smallest tile."""
+    """The requested device is missing, or has too little memory for the smallest tile."""
 
 
 def pick_device(wanted: str) -> torch.device:
     """Turn `auto`, `cpu` or `cuda` into a device.
 
     Raises:
-        DeviceError: cuda was asked for and there is none.
+        DeviceError: `cuda` is wanted and there is none.
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -21,7 +21,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, else float32; the residual needs no more than 8 bits."""
+    """bfloat16 if the hardware multiplies it, else float32; a page's change needs no more than 8 bits."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
@@ -29,8 +29,8 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def fast_training(device: torch.device, wanted: bool = True) -> torch.autocast:
-    """A context in which convolutions are computed in bfloat16 where the hardware multiplies it.
+    """A context in which convolutions are computed in bfloat16 if the hardware multiplies it.
 
-    Elsewhere it would be emulated, several times as slowly as float32.
+    Other hardware would emulate it, several times as slowly as float32.
     """
     return torch.autocast(device.type, torch.bfloat16, wanted and fast_dtype(device) is torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Image files as pages, for training and scoring; `jobs.codecs.codec` is what cleans real archives."""
+"""Image files as pages, for training and scoring; archives are read by `jobs.codecs.codec`."""
 
 import struct
 from pathlib import Path
@@ -12,20 +12,20 @@ IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 class DataFault(ValueError):
-    """The data can't be used; the sentence names the file or folder."""
+    """The data can't be used; the message names the file or folder."""
 
 
 def read_page(path: Path) -> Page:
-    """An image file as grey (H, W) or RGB (H, W, 3) uint8; what is transparent is paper.
+    """An image file as grey (H, W) or RGB (H, W, 3) uint8; transparent pixels are paper.
 
     Raises:
-        DataFault: it is no image that can be read.
+        DataFault: the file can't be read as an image.
     """
     try:
         with Image.open(path) as image:
             if image.mode in ("I", "F"):
                 raise ValueError(f"pixels of mode {image.mode} have no known white")
-            if image.mode.startswith("I;16"):  # Pillow's own conversion cuts everything above 255
+            if image.mode.startswith("I;16"):  # Pillow's own conversion would cut values at 255
                 return np.asarray((np.asarray(image).astype(np.uint32) + 128) // 257, np.uint8)
             grey = image.mode in ("1", "L", "LA")
             flat: Image.Image = image

@@ -1,6 +1,6 @@
-"""Tables in Markdown, and marker blocks that programs fill in pages which people write.
+"""Tables in Markdown, and blocks that programs fill in pages that people write.
 
-A block is what lies between `<!-- name -->` and `<!-- /name -->`; the rest of the page belongs to people.
+A block lies between `<!-- name -->` and `<!-- /name -->`; programs leave the rest of the page alone.
 """
 
 import re
@@ -14,7 +14,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def replace_block(page: str, name: str, text: str) -> str:
-    """The page with another text in a block.
+    """The page with the text of a block replaced.
 
     Raises:
         ValueError: the page has no block of that name, or more than one.

@@ -1,4 +1,4 @@
-"""Pages as arrays: what data, damage and scores share."""
+"""Pages as arrays: the types and functions that all rooms share."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -23,13 +23,10 @@ Plane: TypeAlias = NDArray[np.float32]
 INK = 128
 """Half grey: a pixel darker than this, of 255, is ink where a page is cut to black and white."""
 
-TILE = 4096
-"""Pages larger than this many pixels a side (plus the overlap) are cleaned in tiles. Part of the recipe."""
-
 
 @dataclass(frozen=True)
 class Pair:
-    """A damaged page and the truth; same height and width, grey or RGB uint8; the truth may be 1-bit."""
+    """A damaged page and its truth, of the same height and width; the truth may be 1-bit."""
 
     name: str
     noisy: Page
@@ -37,7 +34,7 @@ class Pair:
 
     @property
     def bitonal(self) -> bool:
-        """Whether the truth knows but ink and paper."""
+        """Whether the truth has only black and white."""
         return is_bitonal(self.clean)
 
 

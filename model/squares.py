@@ -1,7 +1,7 @@
-"""A page as squares, their lightest, darkest and mean pixels; the closing, which is a page without writing.
+"""A page as squares: their lightest, darkest and mean pixels; and the closing, a page without writing.
 
-The closing (Serra 1982) is the lightest value near each place and then the darkest of those: dark marks
-narrower than the window vanish; what is wide and dark, a stain's inside, a shaded field, stays.
+The closing (Serra 1982) takes the lightest value in a window around each place, then the darkest of those.
+Dark marks narrower than the window vanish; wide dark areas, as a stain's inside or a shaded field, stay.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ Pick = Callable[[Tensor, Tensor], Tensor]
 
 
 def padded(pages: Tensor, side: int) -> tuple[Tensor, int]:
-    """(N, H, W, C) uint8 or uint16 grown to whole squares, in numbers that torch compares; and white."""
+    """(N, H, W, C) uint8 or uint16 grown to whole squares, in a dtype that torch compares; and white."""
     white = torch.iinfo(pages.dtype).max
     whole = pad(pages, side)
-    return (whole.to(torch.int32) if white > 255 else whole), white  # noqa: PLR2004 - it compares no uint16
+    return (whole.to(torch.int32) if white > 255 else whole), white  # noqa: PLR2004 - torch compares no uint16
 
 
 def most(pages: Tensor, side: int, pick: Pick) -> Tensor:
-    """The lightest (`torch.maximum`) or darkest of each square's pixels.
+    """The lightest or darkest of each square's pixels.
 
     Args:
         pages: (N, H, W, C), whole squares.
         side: of a square, in pixels.
-        pick: which of two.
+        pick: `torch.maximum` or `torch.minimum`.
 
     Returns:
         (N, C, H / side, W / side) float32, not scaled.
@@ -58,9 +58,9 @@ def closed(light: Tensor, window: int) -> Tensor:
 
 
 def widened(x: Tensor, pick: Pick, window: int, *, ahead: bool) -> Tensor:
-    """What `pick` leaves of the window that begins at each place, or ends there, along both sides.
+    """The maximum or minimum of the window that begins (`ahead`) or ends at each place, along both sides.
 
-    It takes a tenth of the time that pooling layers take.
+    Takes a tenth of the time of pooling layers.
     """
     for side in (2, 3):
         for step in steps(window):
@@ -74,7 +74,7 @@ def widened(x: Tensor, pick: Pick, window: int, *, ahead: bool) -> Tensor:
 
 
 def steps(window: int) -> Iterator[int]:
-    """How far apart what is joined lies, for windows to double until they are wide enough."""
+    """Distances between the windows to join, so that their width doubles until it is `window`."""
     wide = 1
     while wide < window:
         step = min(wide, window - wide)

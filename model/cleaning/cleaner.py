@@ -20,7 +20,8 @@ from model.cleaning.tiles import Tiles, to_pages, to_tensor
 from model.device import pick_device
 from model.network.autoencoder import Autoencoder, AutoencoderConfig, is_large
 from model.network.weights import load_weights
-from model.page import TILE, Pixels
+from model.page import Pixels
+from model.tile import TILE
 
 _FEWEST_CELLS = 16
 """The shorter side in cells of pages that are halved, at least."""

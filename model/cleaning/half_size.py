@@ -1,8 +1,8 @@
-"""A page at half its size, and what cleaning changed there, carried back.
+"""A page at half its size, and the change that cleaning made there, carried back to the page.
 
-What is added to the page is the change, smoothly: what cleaning left as it was keeps its fine detail, and the
-edges of strokes stay as sharp as they were. Paper that became white there is white here, too: what differs is
-grain.
+The change is enlarged smoothly and added to the page. So parts that cleaning left as they were keep their
+fine detail, and edges of strokes stay as sharp as they were. Paper that became white at half size becomes
+white on the page, too: the rest would be grain.
 """
 
 import cv2
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from model.page import Pixels
 
 _WHITE = 0.99
-"""Of white: what is lighter has no ink."""
+"""A share of white: lighter pixels have no ink."""
 
 _SAMPLES = 1 << 18
-"""Of the half page that are carried at once, about: their changes take many times their memory."""
+"""About how many samples of the half page are carried at once: their changes take many times their memory."""
 
 
 def halved(page: Pixels) -> Pixels:
@@ -32,11 +32,11 @@ def carried(page: Pixels, half: Pixels, cleaned: Pixels) -> Pixels:
 
     Args:
         page: (H, W) or (H, W, 3) uint8 or uint16.
-        half: it, `halved`.
-        cleaned: what became of that, alike.
+        half: the page, `halved`.
+        cleaned: what cleaning made of `half`, of the same shape and dtype.
 
     Returns:
-        The shape and dtype of `page`; where `cleaned` is `half`, it is `page`.
+        The cleaned page, of the shape and dtype of `page`; equal to it where `cleaned` equals `half`.
     """
     white = int(np.iinfo(page.dtype).max)
     result = np.empty_like(page)

@@ -1,13 +1,13 @@
-"""Pictures on a page stay as they are: what has straight, sharp edges, and a corner at least, is no stain.
+"""Pictures on a page stay as they are: dark fields with straight, sharp edges, or with one such corner.
 
 From inside a dark picture looks like a stain, as far as a network can tell that sees some hundred pixels
-around. The whole page shows where either ends: stains, folds and shadows have wobbly or soft edges, or reach
-the page's edge; a photograph, or a dark field with light writing, is a rectangle. Where it fades to white, or
-a stain touches it, a corner of it is left, and the black in it. Paper is no picture: a receipt on a scanner's
-white lid is a rectangle, too, but of one tone, and not a dark one.
+around. The whole page shows where each ends. Stains, folds and shadows have wobbly or soft edges, or reach
+the page's edge. A photograph, or a dark field with light writing, is a rectangle. If one side fades to white,
+or a stain touches it, there is still a corner, and black inside. Paper is no picture: a receipt on a
+scanner's white lid is a rectangle, too, but it has one tone, which is not dark.
 
-Edges are followed where writing has gone: in the closing of the page (`model.squares`) by a window
-that is wider than strokes.
+Edges are followed on the page without its writing: in its closing (`PageView.tones`) by a window that is
+wider than strokes.
 """
 
 import cv2
@@ -20,26 +20,26 @@ from model.cleaning.page_view import PageView, level_of_tones
 from model.page import Plane
 
 _PAPER = 0.9
-"""Of the light of a page's paper: what is darker may be a picture."""
+"""A picture is darker than this share of the light of the page's paper."""
 
 _LEAST, _MOST = 16, 0.5
-"""The shorter side of a picture in squares, about 1 cm, and the largest share of the page that one has."""
+"""A picture's shorter side in squares, at least (about 1 cm); its share of the page, at most."""
 
 _FILLED, _SHARP, _SOFT_SHARE = 0.85, 0.1, 25
-"""How much of the smallest rectangle around it a picture has; the step of light at its edge, and at how many
-per cent of the edge the step may be less."""
+"""The share of the smallest rectangle around it that a picture fills; the step of light at its edge, and the
+per cent of the edge where the step may be smaller."""
 
 _VARIED, _DARK, _BLACK = 0.2, 0.5, 0.45
-"""Of the paper's light: how far apart a picture's 10th and 90th percentiles are, or how dark its median is;
-and, of what has but a corner, its 10th percentile. Hardly any paper gets as dark, however old, and one leaf
-of a folded sheet may be tanned, up to a sharp corner of its own."""
+"""Shares of the paper's light: a picture's 10th and 90th percentiles are at least so far apart, or its median
+is at most so light; if it has only a corner, its 10th percentile is at most so light. Hardly any paper gets
+as dark as that, however old; but one leaf of a folded sheet may be tanned, and have a sharp corner."""
 
 _BENT, _GAP, _UPRIGHT = 1.0, 4, 0.998
-"""A corner's sides: how far from straight and from each other they are at most, in squares; and the sine of
-the angle between them, at least."""
+"""A corner's two sides: how far they deviate from straight lines and lie apart at most, in squares; the sine
+of the angle between them, at least."""
 
 _AROUND = np.ones((5, 5), np.uint8)
-"""Squares: wider than strokes, and how far off an edge's light and dark sides are."""
+"""The window, in squares, in which an edge has both its light and its dark side."""
 
 
 def keep_pictures(view: PageView, cleaned: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ def pictures(light: Plane) -> NDArray[np.bool_] | None:
 
 
 def _may_be(contour: NDArray[np.int32], page: tuple[int, ...]) -> bool:
-    """Whether what an outline surrounds has the size of pictures and lies within the page."""
+    """Whether the area in an outline has the size of pictures and lies within the page."""
     left, top, width, height = cv2.boundingRect(contour)
     within = 1 < left < page[1] - width - 1 and 1 < top < page[0] - height - 1
     return within and min(width, height) >= _LEAST and _covered(contour) <= _MOST * page[0] * page[1]
@@ -105,14 +105,14 @@ def _covered(contour: NDArray[np.int32]) -> float:
 
 
 def _is_framed(contour: NDArray[np.int32], steps: Plane) -> bool:
-    """Whether an outline is a rectangle's, upright or not, and sharp all around."""
+    """Whether an outline is that of a rectangle, upright or not, and sharp all around."""
     _, sides, _ = cv2.minAreaRect(contour)
     rectangle = _covered(contour) >= _FILLED * (sides[0] + 1) * (sides[1] + 1)
     return rectangle and _is_sharp(contour[:, 0], steps)
 
 
 def _is_sharp(line: NDArray[np.int32], steps: Plane) -> bool:
-    """Whether the light steps up all along (n, 2) squares."""
+    """Whether the light has a step all along (n, 2) squares, column and row."""
     columns, rows = line.T
     return bool(np.percentile(steps[rows, columns], _SOFT_SHARE) >= _SHARP)
 

@@ -17,10 +17,10 @@ from model.cleaning.page_view import DARKEST, PageView, level_of_channels
 from model.cleaning.stroke_width import median_run
 
 MORE = 2.0
-"""How many times as much goes as the network took."""
+"""How many times as much goes as the network removed."""
 
 _RUNS, _NARROWEST, _WIDEST = 2.4, 3, 9
-"""The window: how many runs wide, and how many squares at least and at most."""
+"""The window's side: in median runs of dark pixels; in squares, at least and at most."""
 
 _STRIP = 16
 
@@ -48,7 +48,7 @@ def lift_stains(view: PageView, cleaned: Tensor) -> Tensor:
 
 
 def _window(page: Tensor, side: int) -> int:
-    """How many squares a side are wider than the strokes of a cleaned page (H, W, C)."""
+    """The side in squares of a window that is wider than the strokes of a cleaned page (H, W, C)."""
     run = median_run(page)
     return _WIDEST if run is None else int(np.clip(round(_RUNS * run / side), _NARROWEST, _WIDEST))
 
@@ -58,7 +58,7 @@ def _smooth(squares: Tensor) -> Tensor:
 
 
 def _lighten(page: Tensor, factor: Tensor, side: int) -> None:
-    """Multiply (1, H, W, C) in place by what (1, C, h, w) says of squares, strip by strip, for the cache."""
+    """Multiply (1, H, W, C) in place by factors (1, C, h, w) of squares, strip by strip, for the cache."""
     white = torch.iinfo(page.dtype).max
     fine = F.interpolate(factor, scale_factor=2.0, mode="bilinear").permute(0, 2, 3, 1)
     block = side // 2

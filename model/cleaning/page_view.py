@@ -43,7 +43,11 @@ DARKEST = 0.1
 _LEAST_LIGHT = 0.01
 """The same for a page's tones."""
 
-_LEAST_WEIGHT = 1e-3
+POWER = 4
+"""Of darkness, as weights: writing counts, pale marks hardly do."""
+
+LEAST_WEIGHT = 1e-3
+"""Added to sums of weights, so that pages without ink have a mean."""
 
 
 class PageView:
@@ -126,7 +130,7 @@ def level_of_tones(tones: Plane) -> float:
 def weighted_mean(values: Tensor, weights: Tensor, dtype: torch.dtype) -> Tensor:
     """(N, 1, 1, 1): the mean of each page's values (N, C, h, w), summed in this dtype; 0 without weights."""
     sums = [each.sum((1, 2, 3), keepdim=True, dtype=dtype) for each in (weights * values, weights)]
-    return sums[0] / (sums[1] + _LEAST_WEIGHT)
+    return sums[0] / (sums[1] + LEAST_WEIGHT)
 
 
 def near(cells: Tensor, reach: int) -> Tensor:

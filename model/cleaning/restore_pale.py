@@ -16,31 +16,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.cleaning.page_view import PageView, around, near, weighted_mean
+from model.cleaning.page_view import POWER, PageView, around, near, weighted_mean
 
 PALE = 0.55
-"""Marks of less than this share of the writing's darkness are no writing."""
+"""Marks with less than this share of the writing's darkness are not writing."""
 
 CERTAIN = (0.83, 0.89)
-"""How dark writing has become (0..1): up to the first all is as the network says, from the second on nothing
-pale becomes darker. Scans of faint ink and full pages with dark ink lie on either side."""
+"""How dark writing has become (0..1): up to the first value the network's result stands, from the second on
+nothing pale becomes darker. Scans of faint ink lie below, full pages with dark ink above."""
 
 MOST = (0.5, 0.7)
-"""The share of the pale marks around that the network took: up to the first they stay, from the second on
-they are dirt."""
+"""The share of the pale marks around that the network removed: up to the first value they stay, from the
+second on they are dirt."""
 
 _PALER, _SOFT = 0.7, 0.1
-"""Marks of less than this share of the writing's darkness may be dirt; and how gradually."""
+"""Marks with less than this share of the writing's darkness may be dirt; and the width of the transition."""
 
 _GRAIN = 0.25
-"""Marks that are no darker, next to their paper, are grain and count for nothing."""
+"""Marks that are no darker than this, beside their paper, are grain and have no weight."""
 
 _BLOCK, _BLOCKS = 8, 7
-"""Around: blocks of 8 cells, 7 of them a side, about 2 cm on A4."""
+"""The surroundings of a mark are 7 x 7 blocks of 8 cells a side, about 2 cm on A4."""
 
 _NEXT = 2
 _RISE = 8.0
-_POWER = 4
 _LEAST = 1e-3
 
 
@@ -52,12 +51,12 @@ def restore_pale(view: PageView, cleaned: Tensor) -> Tensor:
         cleaned: (N, H, W, 1 or 3) uint8 or uint16, what a network made of them.
 
     Returns:
-        New pages of the shape, dtype and device of `cleaned`. No pixel is darker than there, and a page that
-        cleaning left as it was stays so.
+        New pages of the shape, dtype and device of `cleaned`. No pixel becomes darker, and a page that
+        cleaning left as it was is returned as it was.
     """
     result = PageView(cleaned, view.cell)
     depth, dark = view.depth, 1 - result.darkest
-    weight = dark**_POWER
+    weight = dark**POWER
     writing, became = (weighted_mean(each, weight, torch.float32) for each in (depth, dark))
     unknown = 1 - _rising(became, CERTAIN)
     # A stroke's edge is paler than the stroke, and may become as dark as it has to.
@@ -68,7 +67,7 @@ def restore_pale(view: PageView, cleaned: Tensor) -> Tensor:
 
 
 def _dirt(depth: Tensor, beside: Tensor, dark: Tensor, writing: Tensor) -> Tensor:
-    """0..1: how surely marks are dirt, since the network took most of the pale marks around them."""
+    """0..1: how surely marks are dirt: whether the network removed most of the pale marks around them."""
     pale = ((_PALER * writing - beside) / _SOFT + 0.5).clamp_(0, 1)
     weight = depth * (depth > _GRAIN) * pale
     went = weight * (1 - near(dark, _NEXT) / beside.clamp(min=_GRAIN)).clamp_(0, 1)
@@ -85,7 +84,7 @@ def _rising(x: Tensor, bounds: tuple[float, float]) -> Tensor:
 
 
 def _at_least(cleaned: Tensor, light: Tensor, cell: int) -> Tensor:
-    """The pages with every pixel at least as light as its cell should be."""
+    """The pages, every pixel at least as light as `light` (0..1) has its cell."""
     height, width = cleaned.shape[1:3]
     white = torch.iinfo(cleaned.dtype).max
     whole = torch.int32 if white > 255 else cleaned.dtype  # noqa: PLR2004 - torch compares no uint16

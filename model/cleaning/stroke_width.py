@@ -14,28 +14,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.cleaning.page_view import PageView, around, near, weighted_mean
+from model.cleaning.page_view import LEAST_WEIGHT, POWER, PageView, around, near, weighted_mean
 from model.squares import closed
 
 _NARROW = 4
-"""Cells: a mark is narrow that a window of so many a side takes."""
+"""The side in cells of the window that closes narrow marks."""
 
 _WIDE = 0.5
-"""The share of a page's ink that is wide, at least, where its writing is. Pages with 1-bit truths that no
-training knew come out of larger cells better from about there on."""
+"""A page's writing is wide if more than this share of its ink is. From about there on, pages with 1-bit
+truths that were in no training come out better in larger cells."""
 
 _REACH, _ALONE = 17, 0.08
-"""Other ink less than so many cells from wide ink is the thin strokes of the same writing; and the share of
-ink that may be farther, at most: small print beside a large title is read in the cells that suit it."""
+"""Ink less than so many cells from wide ink is a thin stroke of the same writing; and the largest share of
+ink that may be farther away: small print beside a large title needs small cells."""
 
 _INK, _GRAIN = 0.6, 0.15
-"""How dark ink is at least: as a share of the writing's darkness; and how much darker than its paper."""
+"""How dark ink is at least: as a share of the writing's darkness, and beside its paper."""
 
 _BLOCK = 32
-"""Blocks of so many cells a side, 3 of them, are what lies around a place."""
-
-_POWER = 4
-_LEAST = 1e-3
+"""The surroundings of a place are 3 x 3 blocks of so many cells a side."""
 
 _ROWS, _FEWEST_RUNS = 16, 30
 """Runs are counted in each 16th row of a page; how many are needed to tell the width of strokes."""
@@ -52,21 +49,23 @@ def wide_writing(view: PageView) -> list[bool]:
         N answers, each of its page alone; no for a page without ink.
     """
     depth = _depth_of_marks(view)
-    weight = depth**_POWER
-    # By the cells' means: their darkest pixels would close the gaps between strokes.
+    weight = depth**POWER
+    # Means of cells are used: their darkest pixels would close the gaps between strokes.
     light, paper = (one.mean(1, keepdim=True) for one in (view.light, view.paper))
     broad = closed(light, _NARROW) * (light + paper) < 2 * light * paper
-    # Sums are float64: in float32 they would depend on who adds.
+    # In float64: float32 sums depend on the number of threads and the device.
     writing = weighted_mean(depth, weight, torch.float64)
     answers = _mostly_wide(depth > _INK * writing, broad)
     if bool(answers.any()):
-        writing = _at_cells(around(weight * depth, _BLOCK, 3) / (around(weight, _BLOCK, 3) + _LEAST), depth)
+        writing = _at_cells(
+            around(weight * depth, _BLOCK, 3) / (around(weight, _BLOCK, 3) + LEAST_WEIGHT), depth
+        )
         answers &= _mostly_wide((depth > _INK * writing) & (depth > _GRAIN), broad)
     return answers.flatten().tolist()
 
 
 def _depth_of_marks(view: PageView) -> Tensor:
-    """(N, 1, h, w), how dark marks are; 0 at the edges, where windows end, and on a black lid."""
+    """(N, 1, h, w), how dark marks are; 0 at the edges, where windows end, and on a scanner's black lid."""
     depth, paper = view.depth.amax(1, keepdim=True), view.paper.mean(1, keepdim=True)
     depth.mul_(paper > _sum(paper) / (2 * paper[0].numel()))
     for edge in (depth[:, :, :_NARROW], depth[:, :, -_NARROW:], depth[..., :_NARROW], depth[..., -_NARROW:]):
@@ -75,7 +74,7 @@ def _depth_of_marks(view: PageView) -> Tensor:
 
 
 def _mostly_wide(ink: Tensor, broad: Tensor) -> Tensor:
-    """(N, 1, 1, 1) bool: whether most of the ink (N, 1, h, w) is wide, and hardly any far from wide ink."""
+    """(N, 1, 1, 1) bool: whether most of the ink (N, 1, h, w) is wide, and little of it far from wide ink."""
     wide, total = ink & broad, _sum(ink)
     mostly = _sum(wide) > _WIDE * total
     if not bool(mostly.any()):  # as on most pages, and the rest takes most of the time

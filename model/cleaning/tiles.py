@@ -14,7 +14,8 @@ from torch import Tensor
 
 from model.device import DeviceError, fast_dtype
 from model.network.registry import Network, for_pages
-from model.page import TILE, Pixels
+from model.page import Pixels
+from model.tile import TILE
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The guard: a network that says where ink was lost or added."""
+"""The guard: a network that finds where cleaning lost or added ink."""

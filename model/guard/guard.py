@@ -1,9 +1,9 @@
-"""What cleaning did to a page's ink: does the cleaned page lack a stroke of the scan, or has it one too many?
+"""What cleaning did to a page's ink: does the cleaned page lack a stroke of the scan, or have one too many?
 
-A cleaner that quietly erases a faint signature is worse than dirt. So a second network
-(`model.guard.network`) looks
-at both pages and says where ink went; it is surer of what was as dark as the writing beside it
-(`model.guard.writing`). Two plain measures say how much the page changed at all.
+A cleaner that silently erases a faint signature is worse than dirt. So a second network
+(`model.guard.network`) compares both pages and says where ink was lost or added. Losses count more if they
+were as dark as the writing beside them (`model.guard.writing`). Two simple measures say how much the page
+changed at all.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _CHANGED = 26  # a tenth of white
 
 
 Chances = NDArray[np.float32]
-"""(H, W), 0..1: how surely something is so at each pixel."""
+"""(H, W), 0..1: how sure the guard is at each pixel."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Comparison:
 
     Attributes:
         fidelity: the figures.
-        cells: (2, h, w), how surely each cell of the page lost ink, and got some.
+        cells: (2, h, w), 0..1, how sure the guard is that each cell lost ink, and that ink was added there.
         size: width and height of the page.
     """
 
@@ -72,8 +72,8 @@ class Guard:
         """Compare a cleaned page with its scan.
 
         Args:
-            scan: (H, W) uint8 as `model.judging.condition.at_scale` gives it: 150 dpi or less.
-            cleaned: alike.
+            scan: (H, W) uint8 as `model.judging.condition.at_scale` returns it: 150 dpi or less.
+            cleaned: of the same shape, at the same resolution.
         """
         before, after = strokes(scan), strokes(cleaned)
         chances = self._chances(scan, cleaned) * strokes_changed(before, after)
@@ -85,12 +85,12 @@ class Guard:
 
     @torch.inference_mode()
     def _chances(self, scan: Grey, cleaned: Grey) -> NDArray[np.float32]:
-        """(2, h, w): how surely each cell lost ink, and got some."""
+        """(2, h, w), 0..1: how sure the network is that each cell lost ink, and that ink was added."""
         height, width = scan.shape
         border = (0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_REPLICATE)
         pages = np.stack([cv2.copyMakeBorder(page, *border)[..., None] for page in (scan, cleaned)])
         cells = cells_of(torch.from_numpy(pages).to(self.device), 0, pages.shape[1] // CELL, CELL)
-        # Of both pages' cells one, each of which is one vector in memory.
+        # Both pages' cells become one, and each is one vector in memory.
         planes = cells.permute(1, 2, 0, 3, 4).flatten(2)[None].permute(0, 3, 1, 2)
         scores = self._network.of_cells(planes.bitwise_not().to(self._dtype).div_(255))
         chances: NDArray[np.float32] = torch.sigmoid(scores[0].float()).cpu().numpy()

@@ -1,8 +1,8 @@
-"""The guard's network: is a stroke of the scan missing from the cleaned page, or is one there that wasn't?
+"""The guard's network: does the cleaned page lack a stroke of the scan, or have one that the scan doesn't?
 
-It sees both pages, at 150 dpi, and says for every cell of 4 x 4 pixels how surely ink was lost or added
-there. A full stop and a speck of dust are both small dark dots: what tells them apart is what stands around
-them, so the network is a small U-Net (Ronneberger et al. 2015, arXiv:1505.04597) that sees half an inch far.
+It sees both pages, at 150 dpi, and predicts for every cell of 4 x 4 pixels how likely ink was lost or added
+there. A full stop and a speck of dust are both small dark dots: only their surroundings tell them apart. So
+the network is a small U-Net (Ronneberger et al. 2015, arXiv:1505.04597) that sees half an inch far.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from model.network.weights import WeightsError, load_module, save_module
 from model.page import Grey
 
 ARCHITECTURE = "pumice-guard-1"
-"""Stands in the weights' file; the number goes up when old weights no longer fit."""
+"""The name in the weights' file; the number goes up when old weights no longer fit."""
 
 CELL = 4
 _WIDTHS = (32, 48, 64)
@@ -29,7 +29,7 @@ STRIDE = CELL << (len(_WIDTHS) - 1)
 
 
 class GuardNetwork(nn.Module):
-    """Scores of cells; see the module's text."""
+    """Scores cells; see the module's text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class GuardNetwork(nn.Module):
         return self.of_cells(F.pixel_unshuffle(1 - pages, CELL))
 
     def of_cells(self, ink: Tensor) -> Tensor:
-        """The same for (N, 2 * CELL ** 2, H / CELL, W / CELL), how dark the pixels of each cell are, 0..1."""
+        """The same for (N, 2 * CELL ** 2, H / CELL, W / CELL), the darkness of each cell's pixels, 0..1."""
         fine = self.fine[0](convolve(self.stem, ink, relu=True))
         middle = self.middle[0](self.down[0](fine))
         coarse = self.coarse(self.down[1](middle))
@@ -70,22 +70,22 @@ class GuardNetwork(nn.Module):
 
 
 def strokes(page: Grey) -> Grey:
-    """How much darker each pixel of a page is than what is around it, in a square of 0.15 inch at 150 dpi.
+    """How much darker each pixel of a page is than its surroundings, a square of 0.15 inch at 150 dpi.
 
-    It is the black-hat transform, closing less page (Serra 1982).
+    This is the black-hat transform, the closing minus the page (Serra 1982).
     """
     kernel = np.ones((_AROUND, _AROUND), np.uint8)
     return np.asarray(cv2.morphologyEx(page, cv2.MORPH_BLACKHAT, kernel), np.uint8)
 
 
 def strokes_changed(before: Grey, after: Grey) -> NDArray[np.bool_]:
-    """Where ink can have been lost or added at all: a stroke is darker than what is around it.
+    """Where ink can have been lost or added at all: a stroke is darker than its surroundings.
 
-    A shade that goes, however dark, is no stroke, and only its rim looks like one.
+    A shade that was removed, however dark, is no stroke; only its rim looks like one.
 
     Args:
         before: (H, W), of any size, the scan's `strokes`.
-        after: the cleaned page's.
+        after: of the same shape, the cleaned page's.
 
     Returns:
         (2, h, w), h and w the cells that STRIDE makes of the page: whether a cell has a pixel whose strokes
@@ -96,13 +96,13 @@ def strokes_changed(before: Grey, after: Grey) -> NDArray[np.bool_]:
 
 
 def cells_most(page: Grey) -> Grey:
-    """The largest value of each cell, (h, w), of a page (H, W) of any size; beyond its borders there is 0."""
+    """(h, w): the largest value of each cell of a page (H, W) of any size; beyond its borders it is 0."""
     most = cv2.dilate(whole_cells(page), np.ones((CELL, CELL), np.uint8), anchor=(0, 0))
     return np.asarray(most[::CELL, ::CELL], np.uint8)
 
 
 def whole_cells(page: Grey) -> Grey:
-    """A page with so many rows and columns of 0 more that STRIDE divides its sides."""
+    """A page with rows and columns of 0 added, so that STRIDE divides its sides."""
     height, width = page.shape
     border = (0, -height % STRIDE, 0, -width % STRIDE)
     return np.asarray(cv2.copyMakeBorder(page, *border, cv2.BORDER_CONSTANT, value=0), np.uint8)
@@ -114,10 +114,10 @@ def save_guard(network: GuardNetwork, path: Path) -> Path:
 
 
 def load_guard(path: Path) -> GuardNetwork:
-    """Read the weights, for use alone.
+    """Read the weights, in evaluation mode.
 
     Raises:
-        WeightsError: the file holds none.
+        WeightsError: the file holds no guard.
     """
 
     def build(metadata: dict[str, str]) -> GuardNetwork:

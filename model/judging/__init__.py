@@ -1,1 +1,1 @@
-"""Judging a page without a truth: its paper, its noise, its kind."""
+"""Judging a page without a truth: its paper, its noise, whether it is text."""

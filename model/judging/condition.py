@@ -1,10 +1,10 @@
-"""What state a page is in, without a truth to compare with: seven figures, taken before and after cleaning.
+"""The condition of a page, judged without a truth: seven figures, measured before and after cleaning.
 
-All are taken at 150 dpi, so that one page scanned at 300 and at 600 dpi gets the same figures; scans below
-that are taken as they are. A page without a resolution is judged as A4.
+All are measured at 150 dpi, so that a page scanned at 300 and at 600 dpi gets the same figures; scans below
+150 dpi are measured as they are. A page without a resolution is taken to be A4.
 
-The figures are taken in torch, on the device that has the network. All sums are of integers, so that they
-don't depend on how many threads share the work.
+The figures are computed in torch, on the network's device. All sums are of integers, so that they don't
+depend on the number of threads.
 """
 
 import math
@@ -23,7 +23,7 @@ from model.page import Grey
 DPI = 150.0
 _A4_INCHES = 11.7
 _SANE_DPI = (50.0, 2400.0)
-_INK = 0.2  # fainter marks are as likely dirt
+_INK = 0.2  # fainter marks may as well be dirt
 _LEAST_INK = 1e-4
 _EDGE = 0.1
 _MASK = 3  # pixels a side, Immerkaer's
@@ -33,12 +33,12 @@ _WHITE_16 = 257  # 65535 / 255
 
 
 def condition(grey: Grey, dpi: float = DPI, device: torch.device = _CPU) -> Condition:
-    """Judge a page.
+    """Measure a page.
 
     Args:
         grey: the page as `at_scale` gives it.
         dpi: its resolution.
-        device: where to do it.
+        device: where to compute.
     """
     with torch.inference_mode():
         return _condition(torch.tensor(grey, device=device), dpi)
@@ -50,7 +50,7 @@ def _condition(grey: Tensor, dpi: float) -> Condition:
     low, level, high = (float(value) / 255 for value in np.percentile(paper.cpu().numpy(), (5, 50, 95)))
     share = beside_paper(grey, paper, cell)
     contrast = _contrast(share)
-    # A level is compared with a whole number: with any other all of the page is made floats first.
+    # The threshold is an integer: with a float torch would turn the whole page into floats first.
     ink = share < (math.ceil(255 * (1 - contrast / 2)) if contrast else 0)
     return Condition(
         paper_level=level,
@@ -107,7 +107,7 @@ def _noise(grey: Tensor, share: Tensor) -> float:
 
 
 def _grain(grey: Tensor, share: Tensor) -> tuple[int, int]:
-    """The sum of Immerkaer's differences over pixels with nothing but paper around them; their number."""
+    """The sum of Immerkaer's differences over pixels with only paper around them; the number of these."""
     paper = window(share, _MASK, torch.minimum) > round(255 * (1 - _INK))
     wide = grey.short()
     across = (wide[:, :-2] + wide[:, 2:]).sub_(wide[:, 1:-1], alpha=2)
@@ -142,7 +142,7 @@ def _dirt(grey: Tensor, ink: Tensor, white: float) -> float:
 
 
 def _apart(one: Tensor, other: Tensor) -> Tensor:
-    """How far levels lie apart; uint8 has no sign."""
+    """The absolute difference of levels; uint8 has no sign."""
     return torch.maximum(one, other).sub_(torch.minimum(one, other))
 
 

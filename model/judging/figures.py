@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 LOST, ADDED = 0.92, 0.55
-"""From these scores on a page is suspected."""
+"""A page is suspected from these scores on."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A page's state; every figure lies in 0..1.
+    """The condition of a page; every figure lies in 0..1.
 
     Attributes:
         paper_level: how light the paper is, 1 is white: the median of the paper map. That is the lightest
@@ -18,14 +18,14 @@ class Condition:
         noise: standard deviation of the paper's grain, 1 is white, by Immerkaer's operator (1996, "Fast noise
             variance estimation"): sqrt(pi / 2) / 6 times the mean of |3x3 Laplacian difference| over what is
             darker than the paper map by less than a fifth, with all of its eight neighbours.
-        contrast: how much of the paper's light ink takes: the 75th percentile of the darkness
+        contrast: how much of the paper's light the ink takes: the 75th percentile of the darkness
             1 - grey / paper map where that is above 0.2; 0 where less than 1 of 10,000 pixels is.
         sharpness: how steep edges of ink are: the 90th percentile of the larger difference to the right or
             lower neighbour, as a share of contrast * paper_level, where that share is above 0.1. A step edge
-            has 1, one blurred by s pixels 1 / (s * sqrt(2 * pi)). None without ink.
+            has 1; an edge blurred by s pixels has 1 / (s * sqrt(2 * pi)). None without ink.
         ink_coverage: the share of pixels with a darkness above half the contrast.
-        dirt: what is dark and no ink: the mean of 1 - grey / (95th percentile of the paper map), at
-            least 0, over all pixels that are not within 2 pixels of ink.
+        dirt: how dark the page is without its ink: the mean of 1 - grey / (95th percentile of the paper map),
+            at least 0, over all pixels that are not within 2 pixels of ink.
     """
 
     paper_level: float
@@ -39,12 +39,13 @@ class Condition:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How true a cleaned page is to its scan.
+    """How well a cleaned page keeps the ink of its scan.
 
     Attributes:
         ink_lost: how sure the guard is that a stroke of the scan is missing, at the cell of 4 x 4 pixels
             where it is surest, 0..1.
-        ink_added: that a stroke is there which the scan doesn't have, alike.
+        ink_added: how sure it is that the cleaned page has a stroke that the scan doesn't have, at the cell
+            where it is surest, 0..1.
         changed_fraction: the share of pixels whose grey changed by more than a tenth of white, at 150 dpi.
         ssim: structural similarity (`model.judging.ssim.ssim`) of the pages at 75 dpi; 1 if nothing
         changed.

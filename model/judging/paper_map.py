@@ -1,7 +1,7 @@
-"""How light a page's paper is where, without its ink; in torch, on any device.
+"""The paper map: how light a page's paper is at each place, without its ink; in torch, on any device.
 
-A page is worked on in strips: their maps stay in a CPU's cache, and many threads that each look at a page
-don't take much memory.
+Pages are processed in strips: temporaries stay in a CPU's cache, and many threads that each measure a page
+take little memory.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from model.page import Grey
 from model.squares import Pick, steps
 
 _CELL_INCHES, _BRIDGED_CELLS = 0.1, 5
-_MASK = 3  # pixels a side: of what the lightest mean is taken
+_MASK = 3  # pixels a side of the window whose mean is taken
 _STRIP = 256  # rows
 
 
 def paper_map(grey: Grey, dpi: float) -> Grey:
-    """One value for each cell of a tenth of an inch; at least 2x2 of them."""
+    """(h, w), one value for each cell of a tenth of an inch; at least 2x2 of them."""
     with torch.inference_mode():
         paper = paper_of(torch.tensor(grey), cell_of(dpi))
     return np.asarray(paper.numpy(), np.uint8)
@@ -38,7 +38,7 @@ def paper_of(grey: Tensor, cell: int) -> Tensor:
 
 
 def _cells(grey: Tensor, cell: int, across: int) -> Tensor:
-    """(h, across) uint8: the lightest mean of nine in each cell; the last two rows only lend to them."""
+    """(h, across) uint8: the lightest 3x3 mean in each cell; the last two rows only count as neighbours."""
     sums = _sum_of_9(grey) if min(grey.shape) >= _MASK else grey.short() * 9
     down = -(-len(sums) // cell)
     short = across * cell - sums.shape[1]
@@ -48,19 +48,19 @@ def _cells(grey: Tensor, cell: int, across: int) -> Tensor:
 
 
 def cell_of(dpi: float) -> int:
-    """Pixels a side of a cell of the paper map."""
+    """The side in pixels of a cell of the paper map."""
     return max(2, round(dpi * _CELL_INCHES))
 
 
 def _sum_of_9(grey: Tensor) -> Tensor:
-    """(H - 2, W - 2) int16: of each pixel that has eight neighbours, the sum with them."""
+    """(H - 2, W - 2) int16: the sum of each pixel and its eight neighbours."""
     wide = grey.short()
     rows = (wide[:-2] + wide[1:-1]).add_(wide[2:])
     return (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:])
 
 
 def beside_paper(grey: Tensor, paper: Tensor, cell: int) -> Tensor:
-    """(H, W) uint8: how light each pixel is beside the paper there; 255 is as light or lighter, 0 black."""
+    """(H, W) uint8: each pixel's light as a share of its paper's; 255 is as light or lighter, 0 is black."""
     white = paper.clamp(min=1) / 255
     left, right, part = _between(grey.shape[1], cell, white, 1)
     columns = torch.lerp(white[:, left], white[:, right], part)
@@ -73,7 +73,7 @@ def beside_paper(grey: Tensor, paper: Tensor, cell: int) -> Tensor:
 
 
 def _between(size: int, cell: int, cells: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each of `size` pixels along a side the cells whose middles it lies between, and how far along."""
+    """For each of `size` pixels along a side: the two cells whose middles it lies between, and how far."""
     place = (torch.arange(size, device=cells.device) + 0.5) / cell - 0.5
     last = cells.shape[side] - 1
     before = place.floor().clamp_(0, last)

@@ -1,8 +1,8 @@
-"""Pages unlike any that the network learnt from: a cleaner of text would ruin a photograph.
+"""Pages unlike any that the network learned from: a cleaner of text would ruin a photograph.
 
-Three plain figures tell them from text on paper, however dirty: how much of the page is as light as its
-paper, how much is in the middle between paper and ink, and how many hues there are. Thresholds lie between
-what scans of text have and what pictures have; `scripts/run guard` shows both.
+Three simple figures tell them from text on paper, however dirty: the share of the page that is as light as
+its paper, the share between paper and ink, and the number of hues. The thresholds lie between the figures of
+scans of text and those of pictures; `scripts/run guard` shows both.
 """
 
 from typing import Literal
@@ -24,15 +24,15 @@ _BLOCK, _BLOCKS = 8, 110  # pixels a side; blocks along the longer side, for hue
 
 
 def unlike_text(page: NDArray[np.uint8] | NDArray[np.uint16], grey: Grey, dpi: float) -> Kind | None:
-    """What else a page is, or None for text, drawings and blank paper.
+    """What a page is if it is not text; None for text, drawings and blank paper.
 
     Args:
         page: (H, W) or (H, W, 3) RGB.
-        grey: the same as `model.judging.condition.at_scale` gives it.
+        grey: the page as `model.judging.condition.at_scale` returns it.
         dpi: of `grey`.
 
     Returns:
-        `inverted`: half the page is darker than paper can be, as white on black is.
+        `inverted`: half the page is darker than paper can be, as in white on black.
         `picture`: too little of it is as light as its lightest parts, or too much is neither paper nor ink.
         `colour_plate`: it has areas of several hues; paper and its stains have one.
     """

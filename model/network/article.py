@@ -1,4 +1,4 @@
-"""The article's network for cleaning text, to compare with: `pumice train --network article`.
+"""The article's network for cleaning text, as a baseline: `pumice train --network article`.
 
 Three convolutions, two of them at full resolution with 64 channels: 1 -> Conv64 -> pool -> Conv64 -> up ->
 Conv1 with a sigmoid, trained on the squared error with Adam at 1e-3. It sees six pixels far.
@@ -47,7 +47,7 @@ class ArticleNetwork(nn.Module):
             x: (N, C, H, W), 0 black to 1 white, H and W even.
 
         Returns:
-            The cleaned pages, alike.
+            The cleaned pages, of the same shape.
         """
         planes = x.flatten(0, 1)[:, None]
         h = F.max_pool2d(F.relu(self.first(planes)), 2)
@@ -55,12 +55,12 @@ class ArticleNetwork(nn.Module):
         return torch.sigmoid(self.last(h)).view(x.shape)
 
     def predicted(self, x: Tensor, _large: bool) -> Tensor:
-        """The cleaned pages; what all networks are trained by. Large ones look to it as small ones do."""
+        """The cleaned pages, for training. The network sees large pages as it sees small ones."""
         return self(x).float()  # type: ignore[no-any-return]
 
 
 class ArticlePages:
-    """The network made ready for whole pages, as it stands in the article: float32, a page at once."""
+    """The network made ready for whole pages, as the article describes it: float32, a page at once."""
 
     def __init__(self, model: ArticleNetwork, device: torch.device) -> None:
         self._model = model.to(device).eval()

@@ -1,26 +1,25 @@
 """The denoising autoencoder: a U-Net on pixel-unshuffled pages that predicts a gain and a correction.
 
-Pages are mostly large and mostly right already. So the network works on cells, squares of pixels that became
-channels (pixel unshuffle, Shi et al. 2016, arXiv:1609.05158), in two branches. The context branch is a U-Net
-(Ronneberger et al. 2015, arXiv:1505.04597) that starts at half of the cells' resolution and looks far
-around: what is paper here, what is a stain. The detail branch sees every stroke, cell by cell, and is
-told of the context. They predict two things, zero where all is well: a smooth gain that flattens light and
-paper, and a per-pixel correction for what no gain can mend.
+Pages are large, and most of their pixels are right already. So the network works on cells, squares of pixels
+that became channels (pixel unshuffle, Shi et al. 2016, arXiv:1609.05158), in two branches. The context branch
+is a U-Net (Ronneberger et al. 2015, arXiv:1505.04597) that starts at half of the cells' resolution and sees
+far: it tells paper from stains. The detail branch sees every stroke, cell by cell, and gets the context
+branch's result. They predict two things, which are zero where nothing is to change: a smooth gain that
+flattens light and paper, and a correction of each pixel for what no gain can mend.
 
     cleaned = clamp(page * (1 + gain) + correction, 0, 1)
 
-On a large page strokes are as wide as on a small one in millimetres, and wider in pixels. So there are two
-sizes of cells: small ones for pages of less than `LARGE` pixels, twice as large ones for others (A4 from 250
-dpi on). Only the layers between pixels and cells are there twice (`Ends`); the branches see strokes of about
+Strokes on a large page are as wide in millimetres as those on a small one, and wider in pixels. So there are
+two sizes of cells: small ones for pages of less than `LARGE` pixels, twice as large ones for others (A4 from
+250 dpi on). Only the layers between pixels and cells exist twice (`Ends`). The branches see strokes of about
 one width, and a large page costs them a quarter.
 
-Where the cost lies decided the shape: strokes need several layers of the detail branch, which sees
-all cells, so the context begins below it. Widths are multiples of 32, which matrix units are filled by.
-Blocks end in their ReLU, so that convolution, shortcut and ReLU run as one pass over memory
-(`model.network.convolve`).
+Cost decided the shape: strokes need several layers of the detail branch, which sees all cells, so the context
+begins at half its resolution. Widths are multiples of 32, which fill matrix units. Blocks end in their ReLU,
+so that convolution, shortcut and ReLU run as one pass over memory (`model.network.convolve`).
 
-One set of weights serves grey and colour: a grey page runs through the colour network's weights folded over
-the three channels, which gives the same numbers as three equal channels at a third of the input's cost.
+One set of weights serves grey and colour. For grey pages the colour weights are folded over the three
+channels, which gives the same numbers as three equal channels at a third of the input's cost.
 """
 
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ LARGE = 6_000_000
 
 
 def is_large(height: int, width: int) -> bool:
-    """Whether a page of this many pixels is seen in large cells."""
+    """Whether a page of this height and width in pixels is seen in large cells."""
     return height * width >= LARGE
 
 
@@ -51,10 +50,9 @@ class AutoencoderConfig:
     """The network's shape; stored beside its weights.
 
     Attributes:
-        cells: pixels a side that become channels of one cell, 1 to 8: on small pages, then on large ones; one
-            size for all where there is but one.
-        widths: channels of the detail branch, which sees every cell, then those of the context, which sees
-            every 2nd, 4th, ... a side; 2 to 7 levels.
+        cells: the side of cells in pixels, 1 to 8: on small pages, then on large ones; or one size for all.
+        widths: channels of the detail branch, which sees every cell, then those of each level of the context,
+            which sees every 2nd, 4th, ... cell a side; 2 to 7 numbers.
         blocks: how many the detail branch has, then each level of the context on the way down, and again on
             the way up; 1 to 8.
     """
@@ -80,7 +78,7 @@ class AutoencoderConfig:
         return self.cell(large) * self._coarsest
 
     def reach(self, large: bool) -> int:
-        """No pixel further away than this changes a result: tiles that overlap by it are exact."""
+        """No pixel farther away than this changes a result: tiles that overlap by it are exact."""
         seen = ((at, *self._seen(at)) for at in range(self._coarsest))
         radius = max(max(at - low, high - at) for at, low, high in seen)
         return -(-(radius + 1) // self._coarsest) * self.stride(large)
@@ -162,7 +160,7 @@ class Autoencoder(nn.Module):
         return h
 
     def predicted(self, x: Tensor, large: bool) -> Tensor:
-        """The cleaned pages before they are cut to 0..1, float32 even under autocast; what is trained by."""
+        """The cleaned pages before they are cut to 0..1, for training; float32 even under autocast."""
         gain, correction = self(x, large)
         result: Tensor = x * (1 + gain.float()) + correction.float()
         return result

@@ -1,6 +1,6 @@
-"""3x3 convolutions with what follows them: a shortcut, a ReLU.
+"""3x3 convolutions with the shortcut and the ReLU that follow them.
 
-On a CPU oneDNN does all of it while a result is still in registers; `torch.compile` uses the same operators.
+On a CPU oneDNN does all of it while results are still in registers; `torch.compile` uses the same operators.
 """
 
 import torch

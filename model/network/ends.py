@@ -1,7 +1,7 @@
-"""What lies between pixels and the network's branches: stems that see cells, heads that say what to do there.
+"""The layers between pixels and the network's branches: stems that see cells, heads that predict the change.
 
-They are there once for each size of cells (`model.network.autoencoder`). A grey page runs through the
-weights of colour folded over the three channels.
+They exist once for each size of cells (`model.network.autoencoder`). For grey pages the colour weights are
+folded over the three channels.
 """
 
 import torch
@@ -12,7 +12,7 @@ CHANNELS = 3
 
 
 class Ends(nn.Module):
-    """What lies between pixels and branches, for cells of one size."""
+    """The layers between pixels and branches, for cells of one size."""
 
     def __init__(self, cell: int, detail: int, context: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Ends(nn.Module):
             nn.init.zeros_(bias_of(head))
 
     def enter(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the stems make of (N, 1 or 3, H, W) pages: for the detail branch, and for the context."""
+        """The stems' results from (N, 1 or 3, H, W) pages: for the detail branch, and for the context."""
         grey = x.shape[1] == 1
         # Ink is what the network looks for: paper is 0, and so are the borders that convolutions pad with.
         ink = 1 - x

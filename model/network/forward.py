@@ -1,9 +1,9 @@
 """The forward pass for whole pages: the numbers of `Autoencoder.predicted`, cut to 0..1, in strips of rows.
 
-At the finest levels a page's maps are a hundred megabytes each and only a few convolutions deep. So every
-level runs in strips of rows, with a halo of the rows that its convolutions see: temporaries stay in the
-cache and their memory is used again. Pixels enter and leave as integers, as cells of the unshuffled page;
-float32 exists one strip at a time. What can be folded into weights is folded once.
+At the finest levels a page's maps take a hundred megabytes each, and only a few convolutions follow each
+other. So every level runs in strips of rows, with a halo of the rows that its convolutions see: temporaries
+stay in the cache and their memory is used again. Pixels enter and leave as integers, as cells of the
+unshuffled page; float32 exists one strip at a time. Scales and offsets are folded into the weights once.
 """
 
 from collections.abc import Iterator, Sequence

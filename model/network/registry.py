@@ -1,4 +1,4 @@
-"""The networks there are: Pumice's own and the article's, by the name that their weights bear."""
+"""The networks that exist, Pumice's own and the article's, by the name in their weights' files."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
@@ -20,7 +20,7 @@ class CleanPages(Protocol):
     def __call__(self, pages: Tensor, large: bool | None = None) -> Tensor:
         """Clean (N, H, W, 1 or 3) uint8 or uint16 pages of any size; same shape, dtype and device.
 
-        Of tiles `large` says whether they are of a large page; whole pages tell by their size.
+        For tiles `large` says whether they are of a large page; for whole pages their size decides.
         """
 
 
@@ -39,10 +39,10 @@ def architecture_of(model: Network) -> str:
 
 
 def config_from(architecture: str, raw: Mapping[str, Any]) -> NetworkConfig | None:
-    """The shape from what stands in a weights' file; None for an architecture that is unknown.
+    """The shape that a weights' file states; None for an unknown architecture.
 
     Raises:
-        LookupError, TypeError, ValueError: the shape is no shape.
+        LookupError, TypeError, ValueError: the shape is not valid.
     """
     if architecture == PUMICE:
         cells, widths, blocks = (tuple(map(int, raw[name])) for name in ("cells", "widths", "blocks"))

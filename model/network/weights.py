@@ -1,7 +1,7 @@
 """Weights on disk: safetensors (never pickles: weights are untrusted input) and a JSON card beside them.
 
-The card says what the weights were made from and what they score; the network's shape travels inside the
-safetensors file, so that a file alone is enough to clean with.
+The card records what the weights were made from and what they score. The network's shape is inside the
+safetensors file, so that this file alone is enough to clean with.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ class WeightsError(ValueError):
 def save_weights(model: Network, path: Path) -> Path:
     """Write float16 safetensors with the network's shape in its metadata, whole or not at all.
 
-    Networks run in bfloat16, which has three bits less, and weights lie far within float16's range; weights
-    travel with each job.
+    float16 keeps files small: they travel with each job. Networks run in bfloat16, which has three bits less,
+    and weights lie far within float16's range.
 
     Returns:
-        The path, for the caller to hand on.
+        The path.
 
     Raises:
         OSError: the folder can't be written.
@@ -54,8 +54,8 @@ def save_module(model: nn.Module, path: Path, architecture: str, config: str = "
 def _in_one_order(content: bytes) -> bytes:
     """Safetensors with a sorted header.
 
-    The library's order of metadata is random, but a file's hash is part of the recipe: equal weights should
-    be equal files.
+    The library's order of metadata is random, but a file's hash is part of the recipe: equal weights must be
+    equal files.
     """
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
@@ -73,7 +73,7 @@ def load_weights(path: Path) -> Network:
 
 
 def load_module(path: Path, build_from: Callable[[dict[str, str]], Module]) -> Module:
-    """Read any network that `build_from` makes of the file's metadata, as `load_weights` does."""
+    """Read a network that `build_from` builds from the file's metadata, as `load_weights` does."""
     try:
         tensors, metadata = _read(path)
         model = build_from(metadata)

@@ -1,4 +1,4 @@
-"""The weights that ship with Pumice; their cards lie beside them. Commands import this without torch."""
+"""The weights that ship with Pumice, beside their cards. No import of torch: all commands need the paths."""
 
 from pathlib import Path
 
