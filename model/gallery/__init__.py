@@ -1,1 +1,1 @@
-"""The article's systems, each a thing that runs: `pumice gallery`."""
+"""The article's systems as programs that run: `pumice gallery`."""

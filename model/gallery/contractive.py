@@ -1,7 +1,7 @@
-"""The contractive autoencoder: its code may change little where an image changes little.
+"""The contractive autoencoder: small changes of an image change its code little.
 
 The squared norm of the encoder's Jacobian is part of the loss (Rifai et al. 2011). For one layer of sigmoids
-it is known in closed form: unit by unit, the slope's square times the squared length of its weights.
+it has a closed form: the sum over units of the squared slope times the squared length of the weights.
 """
 
 import numpy as np
@@ -19,12 +19,12 @@ UNITS = 128
 PENALTY = 1e-3
 EPOCHS = 15
 NOISE = 0.1
-"""The standard deviation of the noise that shows how much the results change, on the scale 0..1."""
+"""The standard deviation, on the scale 0..1, of the noise that the networks are tested with."""
 _PIXELS = SIDE * SIDE
 
 
 class Contractive(System):
-    """784 - 128 - 784, sigmoids; with a penalty of 0 it is a traditional one."""
+    """784 - 128 - 784, sigmoids; with a penalty of 0 it is a traditional autoencoder."""
 
     def __init__(self, penalty: float = PENALTY) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Contractive(System):
         self.decoder = nn.Linear(UNITS, _PIXELS)
 
     def code(self, x: Tensor) -> Tensor:
-        """(N, 128), 0..1, of (N, 1, 28, 28)."""
+        """The codes (N, 128), 0..1, of images (N, 1, 28, 28), 0..1."""
         return torch.sigmoid(self.encoder(x.flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,13 +41,13 @@ class Contractive(System):
         return self._drawn(self.code(x)).view(x.shape)
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-        """Squared error and the penalty times the Jacobian's squared norm, mean over the images."""
+        """The squared error plus the penalty times the Jacobian's squared norm; mean over the images."""
         code = self.code(given)
         wrong = F.mse_loss(self._drawn(code).view(wanted.shape), wanted)
         return wrong + self.penalty * self.jacobian_norm(code).mean()
 
     def jacobian_norm(self, code: Tensor) -> Tensor:
-        """(N,): the encoder's Jacobian's squared Frobenius norm where it gives these codes."""
+        """(N,): the squared Frobenius norm of the encoder's Jacobian at images with these codes (N, 128)."""
         return (code * (1 - code)).square() @ self.encoder.weight.square().sum(1)
 
     def _drawn(self, code: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Contractive(System):
 
 
 def change(model: Contractive, light: Light, noisy: Light) -> tuple[float, float]:
-    """How far noise moves the code and the output, each as a root mean square over numbers and images."""
+    """The root mean square change of the code and of the output under noise, over all numbers and images."""
     return (
         error(shown(model.code, noisy), shown(model.code, light)),
         error(shown(model, noisy), shown(model, light)),
@@ -63,7 +63,7 @@ def change(model: Contractive, light: Light, noisy: Light) -> tuple[float, float
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Train it with and without the penalty, and shake both."""
+    """Train it with and without the penalty, and test both with noise."""
     model = studio.teach(Contractive, SystemSettings(name="contractive"), EPOCHS)
     plain = studio.teach(lambda: Contractive(penalty=0), SystemSettings(name="not-contractive"), EPOCHS)
     test = as_light(studio.garments.test)
@@ -76,8 +76,8 @@ def exhibit(studio: Studio) -> Exhibit:
     return Exhibit(
         "Contractive autoencoder",
         f"784 – {UNITS} – 784, sigmoids, squared error and {PENALTY} times the squared norm of the encoder's "
-        f"Jacobian; Adam, {EPOCHS} epochs, batch 128. Beside it the same network without the penalty. "
-        f"Shaken by noise of {NOISE} on the scale 0–1.",
+        f"Jacobian; Adam, {EPOCHS} epochs, batch 128. For comparison, the same network without the penalty. "
+        f"Both are tested with noise of {NOISE} on the scale 0–1.",
         [
             ("change of the output under noise, RMS", f"{output:.4f}"),
             ("the same, traditional", f"{plain_output:.4f}"),
@@ -86,5 +86,5 @@ def exhibit(studio: Studio) -> Exhibit:
             ("RMSE on test garments, 0–1", f"{error(shown(model, test)[:, 0], test):.4f}"),
             ("the same, traditional", f"{error(shown(plain, test)[:, 0], test):.4f}"),
         ],
-        [Picture("contractive", "Noisy test garments and what is made of them.", picture)],
+        [Picture("contractive", "Noisy test garments, and what the networks make of them.", picture)],
     )

@@ -1,8 +1,8 @@
-"""The denoising autoencoder: given spoilt images it learns to make clean ones (Vincent et al. 2008).
+"""The denoising autoencoder: it learns to restore clean images from spoilt ones (Vincent et al. 2008).
 
-The article's is convolutions of 64, 32 and 16 channels with pooling between them, mirrored: all that it knows
-of an image passes through 4x4 cells of 16 numbers, and detail is lost. The cleaner's own network, small, is
-taught the same beside it, and the filters that need no teaching.
+The article's network has convolutions of 64, 32 and 16 channels with pooling between them, and their mirror
+image. An image passes through 4x4 cells of 16 numbers, so detail is lost. For comparison, a small version of
+the cleaner's network learns the same, and filters that need no training are measured.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _CLEANER_BATCH = 256
 
 
 class Denoising(System):
-    """The article's convolutions; see the module's text."""
+    """The article's network; see the module's docstring."""
 
     autocast = True
 
@@ -56,7 +56,7 @@ class Denoising(System):
 
 @dataclass(frozen=True)
 class _Sheets:
-    """The same examples for the cleaner's training: garments as ink on white paper."""
+    """Examples for the cleaner's training: garments as ink on white paper."""
 
     data: Shuffled
 
@@ -71,14 +71,14 @@ def _as_batch(batch: Examples) -> Batch:
 
 
 def _printed(images: Images) -> Images:
-    """Ink on paper for light on black, or the reverse."""
+    """Images inverted: light on black becomes ink on paper, and the reverse."""
     return np.asarray(255 - images, np.uint8)
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Train the article's and the cleaner's, and compare both with filters."""
-    recipe = SystemSettings(patience=PATIENCE, name="denoising", batch=BATCH)
-    model = studio.teach(Denoising, recipe, EPOCHS, salt_and_pepper)
+    """Train the article's and the cleaner's network, and compare both with filters."""
+    settings = SystemSettings(patience=PATIENCE, name="denoising", batch=BATCH)
+    model = studio.teach(Denoising, settings, EPOCHS, salt_and_pepper)
     clean = studio.garments.test
     noisy = as_images(salt_and_pepper(np.random.default_rng((studio.seed, 1)), as_light(clean)))
     results = {
@@ -92,22 +92,23 @@ def exhibit(studio: Studio) -> Exhibit:
     picture = wall([(label, spread(images, 14)) for label, images in rows])
     return Exhibit(
         "Denoising autoencoder",
-        "A tenth of the pixels salt and pepper. Convolutions of 64, 32 and 16 channels with max-pooling, "
+        "A tenth of the pixels is salt and pepper. Convolutions of 64, 32 and 16 channels with max-pooling, "
         f"mirrored with upsampling; squared error, Adam, up to {EPOCHS} epochs, batch {BATCH:,}, patience "
         f"{PATIENCE}. "
-        "Beside it the cleaner's own network, small, on as many images with its own loss and optimizer.",
+        "For comparison, a small version of the cleaner's network, on as many images, with its own loss and "
+        "optimizer.",
         [(f"PSNR, {name}", f"{_psnr(images, clean):.1f} dB") for name, images in results.items()],
         [Picture("denoising", "Test garments, spoilt and restored.", picture)],
     )
 
 
 def _psnr(images: Images, clean: Images) -> float:
-    """Of the error over all images together, dB."""
+    """The PSNR, in dB, of the error over all images together."""
     return psnr(float(np.sqrt(np.square((images.astype(np.float32) - clean) / 255).mean(dtype=np.float64))))
 
 
 def _non_local_means(clean: Images, noisy: Images) -> Images:
-    """OpenCV's, as strong as is best for these very images: no setting of it does better."""
+    """OpenCV's non-local means, with the strength that is best for these images: the most it can do."""
     few, truths = spread(noisy, 200), spread(clean, 200)
     strengths = range(20, 201, 20)
     best = max(strengths, key=lambda h: _psnr(np.stack([_means(image, h) for image in few]), truths))

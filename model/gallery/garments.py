@@ -21,7 +21,7 @@ NOISE = 0.1
 """The share of pixels that the article's noise makes black or white."""
 
 _VALIDATION = 12
-"""One training image in so many is kept to validate on."""
+"""One of so many training images is kept for validation."""
 
 Images: TypeAlias = NDArray[np.uint8]
 """(N, H, W), 0 black to 255 white."""
@@ -29,12 +29,12 @@ Images: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Garments:
-    """Images of garments, background 0 to 255, with classes.
+    """Images of garments, 0 background to 255, with classes.
 
     Attributes:
-        known: (N, 28, 28), to learn from.
-        held: to validate on, of the training set too.
-        test: of the test set, for figures.
+        known: (N, 28, 28) uint8, training images to learn from.
+        held: (K, 28, 28) uint8, training images kept for validation.
+        test: (M, 28, 28) uint8, the test set, for the figures.
         labels: (M,) uint8, the classes of `test`.
     """
 
@@ -44,21 +44,21 @@ class Garments:
     labels: NDArray[np.uint8]
 
     def some(self, count: int) -> "Garments":
-        """The first few of each."""
+        """The first `count` images of each set."""
         return Garments(self.known[:count], self.held[:count], self.test[:count], self.labels[:count])
 
 
 def no_garments() -> Garments:
-    """For systems that learn from something else."""
+    """No images, for systems that learn from something else."""
     none = np.zeros((0, SIDE, SIDE), np.uint8)
     return Garments(none, none, none, np.zeros(0, np.uint8))
 
 
 def load_garments(folder: Path) -> Garments:
-    """Read the four files of Fashion-MNIST, by their own names.
+    """Read the four files of Fashion-MNIST, which have their original names.
 
     Raises:
-        DataFault: a file is missing, or isn't what it should be; the sentence names it.
+        DataFault: a file is missing or wrong; the sentence names it.
     """
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
         raise DataFault(
@@ -87,16 +87,16 @@ def _labelled(folder: Path, which: str) -> tuple[Images, NDArray[np.uint8]]:
 
 
 def fingerprint(images: Images) -> int:
-    """A checksum, by which a training knows its data again."""
+    """A checksum, by which a continued training recognises its data."""
     return zlib.crc32(images.tobytes())
 
 
 def salt_and_pepper(rng: Generator, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A tenth of all pixels (`NOISE`) made black or white, as likely one as the other.
+    """Images with a tenth of their pixels (`NOISE`) made black or white, with equal chances.
 
     Args:
-        rng: all randomness.
-        images: any shape, 0..1; left as they are.
+        rng: source of all random numbers.
+        images: of any shape, 0..1; they are not changed.
     """
     dice = rng.random(images.shape, np.float32)
     spoilt = np.where(dice < NOISE / 2, np.float32(0), images)

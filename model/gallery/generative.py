@@ -1,4 +1,4 @@
-"""The exhibit of variational autoencoders: the article's, the proper ELBO, more latents, and none at all."""
+"""The exhibit of variational autoencoders: the article's loss, the ELBO, more latents, no KL term."""
 
 import numpy as np
 from PIL import Image
@@ -12,17 +12,17 @@ from model.gallery.variational import LATENTS, PlainCode, Variational, article_w
 
 EPOCHS, BATCH = 4, 16
 _MORE = 16
-"""Latents of the better one."""
+"""The latents of a larger one."""
 _SHOWN, _MEASURED, _SIDE = 14, 200, 20
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Train four, draw from them, map them."""
+    """Train four networks, draw from them, and map their codes."""
     weight = article_weight(LATENTS)
-    article = studio.teach(lambda: Variational(weight=weight), _recipe("variational"), EPOCHS)
-    proper = studio.teach(Variational, _recipe("variational-elbo"), EPOCHS)
-    plain = studio.teach(PlainCode, _recipe("variational-none"), EPOCHS)
-    more = studio.teach(lambda: Variational(_MORE), _better("variational-more"), EPOCHS)
+    article = studio.teach(lambda: Variational(weight=weight), _article_settings("variational"), EPOCHS)
+    proper = studio.teach(Variational, _article_settings("variational-elbo"), EPOCHS)
+    plain = studio.teach(PlainCode, _article_settings("variational-none"), EPOCHS)
+    more = studio.teach(lambda: Variational(_MORE), _averaged_settings("variational-more"), EPOCHS)
     models = {"the article's": article, "the ELBO's": proper, f"{_MORE} latents": more}
     spaces = {"variational, the article's": survey(article, studio.garments),
               "traditional": survey(plain, studio.garments)}  # fmt: skip
@@ -32,25 +32,25 @@ def exhibit(studio: Studio) -> Exhibit:
     maps = class_maps([(name, space.codes) for name, space in spaces.items()], studio.garments.labels)
     return Exhibit(
         "Variational autoencoder",
-        f"Convolutions to {LATENTS} latents and back, RMSprop, batch {BATCH}, {EPOCHS} epochs; the article's "
-        f"weight of the KL term and, beside it, the ELBO's. The same layers with {_MORE} latents and Adam, "
-        "averaged, show what the article's two cost; without the KL term they are a traditional autoencoder.",
+        f"Convolutions to {LATENTS} latents and back, RMSprop, batch {BATCH}, {EPOCHS} epochs, once with the "
+        f"article's weight of the KL term and once with the ELBO's. The same layers with {_MORE} latents and "
+        "averaged Adam show what two latents lose; without the KL term they are a traditional autoencoder.",
         [*figures, *distances],
         [
-            Picture("drawn", "Garments drawn, and the nearest of those learnt from.", wall(drawings)),
-            Picture("variational-restored", "Test garments, from their codes.", _restored(models, studio)),
-            Picture("manifold", "The article's two latents, walked through.",
+            Picture("drawn", "Drawn garments, and the nearest training images.", wall(drawings)),
+            Picture("variational-restored", "Test garments, restored from codes.", _restored(models, studio)),
+            Picture("manifold", "Garments drawn from a grid over the article's two latents.",
                     mosaic(as_images(manifold(article, _SIDE)), _SIDE)),
-            Picture("class-map", "Test garments' codes, a colour a class.", maps),
+            Picture("class-map", "The codes of test garments, with one colour for each class.", maps),
         ],
     )  # fmt: skip
 
 
-def _recipe(name: str) -> SystemSettings:
+def _article_settings(name: str) -> SystemSettings:
     return SystemSettings(name=name, optimizer="rmsprop", batch=BATCH)
 
 
-def _better(name: str) -> SystemSettings:
+def _averaged_settings(name: str) -> SystemSettings:
     return SystemSettings(name=name, ema=0.998, batch=BATCH)
 
 
@@ -69,7 +69,7 @@ def _space_figures(name: str, space: Space) -> list[tuple[str, str]]:
 def _samples(
     models: dict[str, Variational], studio: Studio
 ) -> tuple[list[tuple[str, str]], list[tuple[str, Images]]]:
-    """Garments drawn from each, and the nearest of those learnt from: how far they are, and rows of them."""
+    """Garments drawn from each network and the nearest training images: distances, and rows of both."""
     known, rng = studio.garments.known, np.random.default_rng((studio.seed, 3))
     _, usual = nearest(spread(studio.garments.test, _MEASURED), known)
     figures = [("a test garment's distance to the nearest known one, RMS, mean", f"{usual.mean():.3f}")]

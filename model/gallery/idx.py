@@ -1,7 +1,7 @@
 """IDX files, the format of MNIST and of Fashion-MNIST (yann.lecun.com/exdb/mnist), gzipped.
 
-Two zero bytes, the type (8: bytes), the number of axes, their lengths as big-endian 32-bit numbers, the
-data. The files are untrusted: what is declared is bounded before anything is allocated for it.
+A file has two zero bytes, the type (8 for bytes), the number of axes, their lengths as big-endian 32-bit
+numbers, and the data. Files are untrusted: their declared size is checked before memory is allocated.
 """
 
 import gzip
@@ -20,10 +20,10 @@ _BYTES = 8
 
 
 def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
-    """Read an array of bytes with so many axes.
+    """Read an array of bytes with this number of axes.
 
     Raises:
-        DataFault: the file is missing, no gzip, no IDX of that kind, too large, cut short or too long.
+        DataFault: the file is missing, no gzip, no such IDX file, too large, too short or too long.
     """
     try:
         with gzip.open(path) as file:

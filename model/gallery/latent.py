@@ -1,4 +1,4 @@
-"""What a space of codes is like: drawn from, walked through, mapped, and measured for gaps and overlap."""
+"""The space of a variational autoencoder's codes: images drawn from it, and its gaps and overlaps."""
 
 from dataclasses import dataclass
 
@@ -13,29 +13,29 @@ from model.gallery.variational import Variational
 
 _NEIGHBOURS = 10
 _CELLS = 40
-"""Cells a side, in which gaps are counted."""
+"""Gaps are counted in a grid of so many cells a side."""
 _INSIDE = (2, 98)
-"""Percentiles of the codes between which a gap is a gap."""
+"""The grid reaches from one of these percentiles of the codes to the other."""
 
 Codes = NDArray[np.float32]
 """(N, latents)."""
 
 
 def drawn(model: Variational, codes: Codes) -> Light:
-    """(N, 28, 28), 0..1: what codes mean."""
+    """The images (N, 28, 28), 0..1, that codes stand for."""
     with torch.inference_mode():
         return model.drawn(torch.from_numpy(codes))[:, 0].numpy()
 
 
 def manifold(model: Variational, side: int) -> Light:
-    """(side * side, 28, 28): two latents walked through in equal steps of a standard normal's probability."""
+    """(side * side, 28, 28): images of a grid of codes, in equal steps of a standard normal's probability."""
     steps = torch.special.ndtri(torch.linspace(0.5, side - 0.5, side) / side).numpy()
     y, x = np.meshgrid(steps[::-1], steps, indexing="ij")
     return drawn(model, np.stack([x, y], -1).reshape(-1, 2).astype(np.float32))
 
 
 def elbo(model: Variational, images: Images, seed: int) -> tuple[float, float]:
-    """Means over the images, nats: the ELBO by one draw each, and the KL term in it."""
+    """The ELBO, from one draw for each image, and its KL term: means over the images, in nats."""
     rng = torch.Generator().manual_seed(seed)
 
     def terms(x: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ def elbo(model: Variational, images: Images, seed: int) -> tuple[float, float]:
 
 
 def nearest(images: Images, among: Images) -> tuple[Images, NDArray[np.float32]]:
-    """For each image the most similar one of many, and their root mean square difference, 0..1."""
+    """For each image the most similar one among others, and their root mean square difference, 0..1."""
     a, b = (as_light(x).reshape(len(x), -1) for x in (images, among))
     found, distances = [], []
     for rows in np.array_split(a, max(1, len(a) // 100)):
@@ -59,12 +59,12 @@ def nearest(images: Images, among: Images) -> tuple[Images, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Space:
-    """The codes of test garments, by two numbers.
+    """The codes of test garments, and two measures of them.
 
     Attributes:
         codes: (N, 2).
-        gaps: the share of the field's cells that no code lies in, nor in one beside it.
-        overlap: the share of garments most of whose neighbours are of another class.
+        gaps: see the function `gaps`.
+        overlap: see the function `overlap`.
     """
 
     codes: Codes
@@ -73,13 +73,13 @@ class Space:
 
 
 def survey(model: Variational, garments: Garments) -> Space:
-    """Where the test garments' codes lie, and how."""
+    """The codes of the test garments, measured."""
     codes = shown(model.code, as_light(garments.test))
     return Space(codes, gaps(codes), overlap(codes, garments.labels))
 
 
 def gaps(codes: Codes) -> float:
-    """The share of cells, 40 by 40 over where most of (N, 2) codes lie, that are empty, as are all beside."""
+    """The share of cells that are empty and have only empty neighbours, of 40 by 40 cells over most codes."""
     low, high = np.percentile(codes, _INSIDE, axis=0)
     counts = np.histogram2d(codes[:, 0], codes[:, 1], _CELLS, [(low[i], high[i]) for i in range(2)])[0]
     around = np.pad(counts, 1)
@@ -88,7 +88,7 @@ def gaps(codes: Codes) -> float:
 
 
 def overlap(codes: Codes, labels: NDArray[np.uint8]) -> float:
-    """The share of codes whose ten nearest others are mostly, or as often as any, of a class not theirs."""
+    """The share of codes whose class is not the most frequent one among their ten nearest neighbours."""
     points, classes, wrong = torch.from_numpy(codes), torch.from_numpy(labels.astype(np.int64)), 0
     count = min(_NEIGHBOURS, len(points) - 1)
     for start in range(0, len(points), 500):

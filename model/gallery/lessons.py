@@ -1,7 +1,7 @@
-"""How the gallery's networks learn: the cleaner's training, with the plain optimizers of the article.
+"""How the gallery's networks learn: the cleaner's training with the article's plain optimizers.
 
-Weights start as Keras starts them, which the article used (Glorot & Bengio 2010). Nothing is clipped, rates
-stay as they are, and where `ema` is 0 the last weights are the result, not an average.
+The first weights are Keras's, which the article used (Glorot & Bengio 2010). Gradients are not clipped, rates
+are constant, and with `ema` 0 the result is the last weights rather than an average.
 """
 
 import math
@@ -34,9 +34,9 @@ class Examples:
     """A batch.
 
     Attributes:
-        given: (N, 1, H, W) float32, 0..1, what the network sees.
-        wanted: alike, what it should make of it.
-        seed: for what is random in a loss.
+        given: (N, 1, H, W) float32, 0..1, the network's input.
+        wanted: the output that it should give, of the same shape and range.
+        seed: of the random numbers in a loss.
     """
 
     given: Light
@@ -46,14 +46,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class SystemSettings(Settings):
-    """How a network of the gallery is trained.
+    """The settings of a training of the gallery.
 
     Attributes:
-        steps: 0 until a number of epochs decides them.
-        name: of the network; where its training lies in the output folder.
-        optimizer: with the settings it has in Keras.
-        batch: examples a step.
-        data: a checksum of what is learnt from.
+        steps: 0 until `Studio.teach` computes them from a number of epochs.
+        name: of the network, and of its training's folder in the output folder.
+        optimizer: the optimizer, with Keras's defaults.
+        batch: the number of examples in a batch.
+        data: a checksum of the training data.
     """
 
     steps: int = 0
@@ -66,35 +66,35 @@ class SystemSettings(Settings):
 
 
 class System(nn.Module):
-    """A network of the gallery; its loss belongs to it."""
+    """A network of the gallery, with its loss."""
 
     autocast: ClassVar[bool] = False
-    """Whether convolutions are computed as `fast_training` has it, as the cleaner's are."""
+    """Whether convolutions are computed as `fast_training` says, as the cleaner's are."""
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-        """The mean squared error, where a network has nothing else to make smaller.
+        """The mean squared error; networks with another loss override this.
 
         Args:
             given: (N, 1, H, W), 0..1.
-            wanted: alike.
-            rng: all randomness.
+            wanted: of the same shape and range.
+            rng: source of all random numbers.
         """
         return F.mse_loss(self(given).float(), wanted)
 
 
 class Lesson(Training[System, Examples]):
-    """The training of a network of the gallery."""
+    """The state of a training of the gallery."""
 
     clip = math.inf
 
-    def __init__(self, model: System, recipe: SystemSettings, device: torch.device) -> None:
+    def __init__(self, model: System, settings: SystemSettings, device: torch.device) -> None:
         """Start from a network, which is moved to the device and changed."""
-        self._recipe = recipe
-        super().__init__(model, recipe, device)
+        self._settings = settings
+        super().__init__(model, settings, device)
 
     def _optimizers(self) -> list[Optimizer]:
-        rate, parameters = self._recipe.learning_rate, self.model.parameters()
-        if self._recipe.optimizer == "adam":
+        rate, parameters = self._settings.learning_rate, self.model.parameters()
+        if self._settings.optimizer == "adam":
             return [torch.optim.Adam(parameters, rate, eps=1e-7)]
         return [torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7)]
 
@@ -111,17 +111,17 @@ class Lesson(Training[System, Examples]):
             return model.loss(given, wanted, rng)
 
     def validation_loss(self, model: System, held: Sequence[Examples]) -> float:
-        """The mean loss over batches that were held out."""
+        """The mean loss over held-out batches."""
         with torch.inference_mode():
             return sum(float(self._wrong(model, batch)) for batch in held) / len(held)
 
     def save_weights(self, path: Path) -> Path:
-        """Write the average as safetensors, whole or not at all; the path, to hand on."""
-        return save_module(self.averaged(), path, f"gallery-{self._recipe.name}")
+        """Write the average as safetensors, whole or not at all; returns the path."""
+        return save_module(self.averaged(), path, f"gallery-{self._settings.name}")
 
 
 def glorot(model: nn.Module) -> None:
-    """Start weights as Keras does: uniform by the layer's fan-in and fan-out, biases at 0."""
+    """Set the first weights as Keras does: uniform by a layer's fan-in and fan-out, biases 0."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -130,18 +130,18 @@ def glorot(model: nn.Module) -> None:
 
 
 Spoil = Callable[[Generator, Light], Light]
-"""Makes of wanted images what a network is given."""
+"""Makes a network's input from the wanted output."""
 
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Batches of images, all of them once an epoch, in an order seeded by the epoch.
+    """Batches of images: each image once in an epoch, in an order seeded by the epoch.
 
     Attributes:
-        images: what is wanted.
-        size: images a batch; an epoch's last may be smaller.
-        seed: all randomness.
-        spoil: makes what is given; without it that is what is wanted.
+        images: the wanted output.
+        size: the number of images in a batch; the last batch of an epoch may be smaller.
+        seed: of all random numbers.
+        spoil: makes the input; without it the input is the wanted output.
     """
 
     images: Images
@@ -151,7 +151,7 @@ class Shuffled:
 
     @property
     def epoch(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         return math.ceil(len(self.images) / self.size)
 
     def batches(self, first: int, last: int) -> Iterator[Examples]:
@@ -177,7 +177,7 @@ def as_light(images: Images) -> Light:
 
 
 def as_images(light: Tensor | Light) -> Images:
-    """Images of 0..1, any more axes of length 1, as (N, H, W) bytes."""
+    """Images (N, 1, H, W) or (N, H, W), 0..1, as (N, H, W) uint8."""
     array = np.asarray(light, np.float32)
     array = array.reshape(len(array), *array.shape[-2:])
     return np.asarray(np.clip(array * 255 + 0.5, 0, 255), np.uint8)

@@ -1,6 +1,6 @@
-"""The gallery as one HTML page with pictures beside it, and its figures as a table in Markdown.
+"""The gallery as an HTML page with pictures beside it, and its figures as a Markdown table.
 
-All that comes from outside, names of networks and texts about data, is escaped; there is no script.
+All text is escaped, and the page has no scripts.
 """
 
 from collections.abc import Mapping
@@ -38,12 +38,12 @@ def write_page(out: Path, exhibits: Mapping[str, Exhibit], about: str) -> Path:
     """Write `out/index.html` and the pictures it shows.
 
     Args:
-        out: a folder that exists.
-        exhibits: what to show, by the systems' names.
-        about: a sentence on how all of it was made.
+        out: an existing folder.
+        exhibits: the exhibits by the names of their systems.
+        about: a sentence on how the exhibits were made.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
         OSError: the folder can't be written.
@@ -59,7 +59,7 @@ def write_page(out: Path, exhibits: Mapping[str, Exhibit], about: str) -> Path:
 
 
 def html(exhibits: Mapping[str, Exhibit], about: str) -> str:
-    """The page's text."""
+    """The page as HTML."""
     links = "\n".join(f'<a href="#{escape(n)}">{escape(e.title)}</a>' for n, e in exhibits.items())
     sections = "\n".join(_section(name, exhibit) for name, exhibit in exhibits.items())
     return f"""<!doctype html>
@@ -105,7 +105,7 @@ def _figure(picture: Picture) -> str:
 
 
 def figures_table(exhibits: Mapping[str, Exhibit], about: str) -> str:
-    """All figures as a table in Markdown, and under it how they were made."""
+    """All figures as a Markdown table, followed by the sentence on how they were made."""
     rows = [
         (exhibit.title if index == 0 else "", what, how_much)
         for exhibit in exhibits.values()

@@ -1,12 +1,11 @@
-"""Papers and stains that never were: a variational autoencoder of real paper.
+"""Invented papers and stains: a variational autoencoder of real paper.
 
-The cleaner was trained on such papers, too, and was no better for it: model/README.md says how it was tried.
+Training the cleaner on such papers, too, did not improve it.
 
-Papers come from pairs, taken apart (`model.drawing.real_paper`). A patch of 256 pixels a side is learnt at
-a quarter of
-its size, which keeps shades, folds and stains; the grain that this loses is measured, and given back to what
-is drawn. The likelihood is a normal one whose variance is the best there is for each batch (Rybkin et al.
-2021, arXiv:2006.13202): nobody has to weigh the KL term.
+The papers come from pairs (`model.drawing.real_paper`). Patches of 256 pixels a side are learnt at a quarter
+of their size, which keeps shades, folds and stains. The grain that this loses is measured, and added to what
+is drawn. The likelihood is a normal distribution with the best variance for each batch (Rybkin et al. 2021,
+arXiv:2006.13202), so the KL term needs no weight.
 """
 
 import math
@@ -37,15 +36,15 @@ _WIDTHS = (1, 32, 64, 128)
 _CELLS = SIDE >> (len(_WIDTHS) - 1)
 _PIXELS = SIDE * SIDE
 _TONE, _CONTRAST = 0.85, 4.0
-"""Paper is light and of low contrast: about 0 and 1 is what networks learn from best."""
+"""Paper is light and has low contrast; networks learn best from values around 0 with a spread of 1."""
 _SHOWN, _MEASURED, _KNOWN = 8, 100, 1000
 
 
 class PaperSource(System):
-    """Three convolutions with strides to 32 latents, and back."""
+    """Three convolutions with strides to 32 latents, and their mirror image."""
 
     grain: Tensor
-    """One number: the standard deviation of the grain, 0..1."""
+    """A scalar: the standard deviation of the grain, 0..1."""
 
     def __init__(self, grain: float = 0.0) -> None:
         super().__init__()
@@ -62,20 +61,20 @@ class PaperSource(System):
         self.decoder = nn.Sequential(nn.Linear(LATENTS, size), cells, *up)
 
     def drawn(self, code: Tensor) -> Tensor:
-        """(N, 1, 64, 64), about 0..1, of codes (N, 32)."""
+        """The patches (N, 1, 64, 64), about 0..1, that codes (N, 32) stand for."""
         return _TONE + self.decoder(code) / _CONTRAST  # type: ignore[no-any-return]
 
     def parameters_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 32) each: where (N, 1, 64, 64) patches lie, and the logarithm of how surely."""
+        """The means and log variances, (N, 32) each, of the codes of patches (N, 1, 64, 64)."""
         hidden = self.encoder(_CONTRAST * (x - _TONE))
         return self.mean(hidden), self.log_variance(hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 1, 64, 64) in and out, by way of the codes' means."""
+        """(N, 1, 64, 64) in and out, decoded from the means of the codes."""
         return self.drawn(self.parameters_of(x)[0])
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-        """The negative ELBO by the pixel, but for a constant, mean over the patches."""
+        """The negative ELBO per pixel, except for a constant; mean over the patches."""
         mean, log_variance = self.parameters_of(given)
         wrong = (self.drawn(reparameterised(mean, log_variance, rng)) - wanted).square().mean()
         return wrong.log() / 2 + kl_divergence(mean, log_variance).mean() / _PIXELS
@@ -83,7 +82,7 @@ class PaperSource(System):
 
 @dataclass(frozen=True)
 class PaperPatches:
-    """Batches of patches of paper, each drawn by its step, turned and mirrored at will."""
+    """Batches of patches of paper, seeded by their step, turned and mirrored at random."""
 
     papers: Sequence[Page]
     seed: int
@@ -95,7 +94,7 @@ class PaperPatches:
             yield Examples(light, light, step)
 
     def patches(self, seed: tuple[int, ...], count: int) -> Images:
-        """(N, 256, 256): patches in full size."""
+        """(N, 256, 256) uint8: patches in full size."""
         rng = np.random.default_rng(seed)
         return np.stack([self._patch(rng) for _ in range(count)])
 
@@ -106,18 +105,18 @@ class PaperPatches:
 
 
 def small(patches: Images) -> Images:
-    """(N, 64, 64) of (N, 256, 256)."""
+    """Patches (N, 256, 256) scaled to (N, 64, 64)."""
     return np.stack([_resized(patch, SIDE, cv2.INTER_AREA) for patch in patches]).astype(np.uint8)
 
 
 def sample_papers(model: PaperSource, rng: Generator, count: int, size: int) -> list[Plane]:
-    """Draw patches of paper that never were.
+    """Draw patches of invented paper.
 
     Args:
-        model: as trained.
-        rng: all randomness.
-        count: how many.
-        size: pixels a side; a patch shows what 256 pixels showed in training.
+        model: a trained network.
+        rng: source of all random numbers.
+        count: the number of patches.
+        size: their side in pixels; a patch shows as much paper as 256 pixels did in training.
 
     Returns:
         The patches, (size, size) float32, 0..1.
@@ -137,13 +136,13 @@ def _resized(patch: Page | Plane, size: int, how: int) -> Plane:
 
 
 def measured_grain(patches: Images) -> float:
-    """The standard deviation of what a quarter of the size loses, 0..1."""
+    """The standard deviation of what scaling to a quarter loses, 0..1."""
     coarse = [_resized(patch, PATCH, cv2.INTER_CUBIC) for patch in small(patches)]
     return float((as_light(patches) - np.stack(coarse) / 255).std())
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Take the papers out of the pairs, learn them, draw others.
+    """Take the papers out of the pairs, train on them, and draw others.
 
     Raises:
         DataFault: there are no pairs.
@@ -172,7 +171,7 @@ def exhibit(studio: Studio) -> Exhibit:
             Picture("papers", "Patches of paper, drawn and real.", wall([
                 ("drawn", drawings[:4]), ("real", known[:4]),
             ], 1)),
-            Picture("papers-small", "Real patches, restored; drawn ones, and the nearest real ones.", wall([
+            Picture("papers-small", "Real patches, restored; drawn patches, the nearest real ones.", wall([
                 ("real", small(known[:_SHOWN])), ("restored from their codes", restored),
                 ("drawn", small(drawings[:_SHOWN])), ("nearest real patch", neighbours[:_SHOWN]),
             ])),
@@ -181,13 +180,13 @@ def exhibit(studio: Studio) -> Exhibit:
 
 
 def _taught(studio: Studio, source: PaperPatches) -> PaperSource:
-    recipe = SystemSettings(
+    settings = SystemSettings(
         STEPS, studio.seed, ema=0.998, name="papers", batch=BATCH,
         data=sum(fingerprint(paper) for paper in source.papers),
     )  # fmt: skip
     strength = measured_grain(source.patches((studio.seed, 0, 2), 64))
     held = list(PaperPatches(source.papers, studio.seed + 1).batches(0, 4))
-    return studio.train(lambda: PaperSource(strength), recipe, source, _EPOCH, held)
+    return studio.train(lambda: PaperSource(strength), settings, source, _EPOCH, held)
 
 
 def _error(model: PaperSource, patches: Images) -> float:

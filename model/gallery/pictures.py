@@ -1,4 +1,4 @@
-"""Pictures of the gallery: walls of images in labelled rows, and maps of codes coloured by class."""
+"""Pictures for the gallery: images in labelled rows, and maps of codes coloured by class."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ _GROUND, _TEXT, _FAINT = "#f4f2ee", "#26282b", "#b9b6ae"
 _GAP, _MARGIN, _LINE = 4, 14, 22
 _FONT = 15
 _MAP = 460
-"""A map's side."""
+"""The side of a map in pixels."""
 _DOT = 2
-"""A dot's radius."""
+"""The radius of a dot in pixels."""
 
 COLOURS = (
     "#3465a4", "#e07b00", "#2e8b45", "#c8242c", "#8054b8",
     "#7a4a35", "#e26fb3", "#777c80", "#a8a400", "#12a5b5",
 )  # fmt: skip
-"""One a class."""
+"""One colour for each class."""
 
 
 def wall(rows: Sequence[tuple[str, Images]], zoom: int = 2) -> Image.Image:
     """Rows of images, RGB, each under its label.
 
     Args:
-        rows: a label and (N, H, W) images each.
-        zoom: how many pixels a side a pixel is drawn with.
+        rows: labels and images (N, H, W).
+        zoom: the factor by which images are enlarged.
     """
     widths = [len(images) * (images.shape[2] * zoom + _GAP) for _, images in rows]
     labels = [int(_font().getlength(label)) for label, _ in rows]
@@ -45,16 +45,16 @@ def wall(rows: Sequence[tuple[str, Images]], zoom: int = 2) -> Image.Image:
 
 
 def mosaic(images: Images, columns: int, zoom: int = 1) -> Image.Image:
-    """Images side by side without a gap, in rows of so many."""
+    """Images side by side without gaps, in rows of `columns`."""
     rows = [np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)]
     return _enlarged(np.concatenate(rows), zoom).convert("RGB")
 
 
 def class_maps(maps: Sequence[tuple[str, NDArray[np.float32]]], labels: NDArray[np.uint8]) -> Image.Image:
-    """Maps of the garments' codes side by side, a colour a class, and the classes' names below.
+    """Maps of the garments' codes side by side, in one colour for each class, above the names of the classes.
 
     Args:
-        maps: a title and (N, 2) codes each; the outermost hundredth at each side may lie outside.
+        maps: titles and codes (N, 2); the outermost hundredth at each side may lie outside of its map.
         labels: (N,), the classes.
     """
     width = len(maps) * (_MAP + _MARGIN) + _MARGIN

@@ -1,8 +1,8 @@
-"""The sparse autoencoder: a code larger than the image, of which few units fire for any one.
+"""The sparse autoencoder: its code is larger than the image, but few units fire for each image.
 
-A penalty on the code's sum keeps it from copying (Ng 2011, CS294A lecture notes); the ReLU makes what doesn't
-fire exactly zero. The encoder sees how an image differs from the mean of all: without that,
-half of the units die.
+A penalty on the code's sum prevents it from copying (Ng 2011, CS294A lecture notes); the ReLU makes units
+that don't fire exactly zero. The encoder's input is an image's difference from the mean of all images:
+without that, half of the units never fire.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ class Sparse(System):
     """(784,): the mean of all images, 0..1."""
 
     def __init__(self, mean: Light, penalty: float = PENALTY, units: int = UNITS) -> None:
-        """Start from the mean (28, 28) of the images to come."""
+        """Take the mean (28, 28) of the training images, 0..1."""
         super().__init__()
         self.penalty = penalty
         self.register_buffer("mean", torch.from_numpy(mean.flatten()))
@@ -38,7 +38,7 @@ class Sparse(System):
         self.decoder = nn.Linear(units, _PIXELS)
 
     def code(self, x: Tensor) -> Tensor:
-        """(N, units), 0 or more, of (N, 1, 28, 28)."""
+        """The codes (N, units), 0 or more, of images (N, 1, 28, 28), 0..1."""
         return self.encoder(x.flatten(1) - self.mean)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Sparse(System):
         return self._drawn(self.code(x)).view(x.shape)
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-        """Squared error and, by image, the sum of the code times the penalty."""
+        """The squared error plus the penalty times the sum of the code; mean over the images."""
         code = self.code(given)
         return F.mse_loss(self._drawn(code).view(wanted.shape), wanted) + self.penalty * code.sum(1).mean()
 
@@ -55,12 +55,12 @@ class Sparse(System):
 
 
 def activity(model: Sparse, light: Light) -> NDArray[np.bool_]:
-    """(N, units): which units fire for which of (N, 28, 28) images."""
+    """(N, units): which units fire for each of the images (N, 28, 28)."""
     return shown(model.code, light) > 0
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Train it with and without the penalty, and count what fires."""
+    """Train it with and without the penalty, and count the units that fire."""
     mean = as_light(studio.garments.known).mean(0)
     model = studio.teach(lambda: Sparse(mean), SystemSettings(name="sparse"), EPOCHS)
     dense = studio.teach(lambda: Sparse(mean, penalty=0), SystemSettings(name="not-sparse"), EPOCHS)
@@ -72,7 +72,7 @@ def exhibit(studio: Studio) -> Exhibit:
     return Exhibit(
         "Sparse autoencoder",
         f"784 – {UNITS} – 784, ReLU and sigmoid; squared error and {PENALTY} times the sum of the code; "
-        f"Adam, {EPOCHS} epochs, batch 128. Beside it the same network without the penalty.",
+        f"Adam, {EPOCHS} epochs, batch 128. For comparison, the same network without the penalty.",
         [
             ("RMSE on test garments, 0–1", f"{error(by_model, test):.4f}"),
             ("the same, without the penalty", f"{error(by_dense, test):.4f}"),
@@ -99,6 +99,6 @@ def _counts(name: str, fires: NDArray[np.bool_]) -> list[tuple[str, str]]:
 
 
 def _atoms(model: Sparse, units: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """(N, 28, 28): the decoder's weights of some units, grey where they draw nothing."""
+    """(N, 28, 28): the decoder's weights of some units; grey where a unit draws nothing."""
     weights = model.decoder.weight.detach().numpy().T[units].reshape(-1, SIDE, SIDE)
     return as_images(0.5 + weights / (2 * np.abs(weights).max((1, 2), keepdims=True)))

@@ -1,4 +1,4 @@
-"""Where the gallery's networks are trained: the data, the output folder, the seed, the budget."""
+"""The trainings of the gallery: their data, output folder, seed and number of steps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ SystemT = TypeVar("SystemT", bound=System)
 
 QUICK_STEPS, QUICK_IMAGES = 3, 64
 _LOGS = 20
-"""Lines of the log, and movements of the bar, an epoch."""
+"""Lines of the log in an epoch."""
 _CHECK = 500
-"""Images a batch when nothing is learnt."""
+"""Images in a batch when a network is only run."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Picture:
     """A picture of an exhibit.
 
     Attributes:
-        name: of its file, without an ending.
-        caption: what is to be seen.
-        image: RGB.
+        name: of its file, without the ending.
+        caption: what the picture shows.
+        image: in RGB.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A system at work.
+    """What a system does, in figures and pictures.
 
     Attributes:
-        title: what it is called.
+        title: the system's name for readers.
         about: what it is and how it was trained.
-        figures: what was measured, each as (what, how much).
-        pictures: what it makes.
+        figures: measured values, as pairs of name and value.
+        pictures: pictures of its results.
     """
 
     title: str
@@ -66,24 +66,24 @@ class Exhibit:
 
 
 class Watcher(Protocol):
-    """Told of trainings."""
+    """Follows trainings."""
 
     def begin(self, name: str, steps: int) -> OnStep:
-        """A training begins; what is to be told of its steps."""
+        """Called when a training begins; returns what is called as it goes on."""
 
 
 @dataclass(frozen=True)
 class Studio:
-    """What every exhibit is made with.
+    """What all exhibits are made with.
 
     Attributes:
-        out: each network's training lies in a folder of its name in it.
-        seed: all randomness.
-        quick: a few steps on a few images, to see that all works.
-        watcher: told of the trainings.
-        garments: Fashion-MNIST; empty where no system wants it.
-        pairs: damaged pages and truths to learn from; empty where there are none.
-        held_pairs: others, for figures.
+        out: the output folder; each training has a folder in it, named after the network.
+        seed: of all random numbers.
+        quick: whether to take only a few steps, to test that everything works.
+        watcher: follows the trainings.
+        garments: Fashion-MNIST; empty if no system needs it.
+        pairs: damaged pages with truths to learn from; may be empty.
+        held_pairs: other pairs, for figures.
     """
 
     out: Path
@@ -95,39 +95,43 @@ class Studio:
     held_pairs: Sequence[Pair] = ()
 
     def steps(self, count: int) -> int:
-        """A budget in steps; when all should be quick, no more than a few."""
+        """The number of steps to take: `count`, or only a few if `quick`."""
         return min(count, QUICK_STEPS) if self.quick else count
 
     def teach(
-        self, build: Callable[[], SystemT], recipe: SystemSettings, epochs: float, spoil: Spoil | None = None
+        self,
+        build: Callable[[], SystemT],
+        settings: SystemSettings,
+        epochs: float,
+        spoil: Spoil | None = None,
     ) -> SystemT:
-        """Train a network on the garments; see `train`. The recipe's steps are set by the epochs."""
-        data = Shuffled(self.garments.known, recipe.batch, self.seed, spoil)
+        """Train a network on the garments for some epochs, which replace the settings' steps; see `train`."""
+        data = Shuffled(self.garments.known, settings.batch, self.seed, spoil)
         held = [
             examples(self.garments.held[i : i + _CHECK], (self.seed, i), spoil)
             for i in range(0, len(self.garments.held), _CHECK)
         ]
-        recipe = replace(
-            recipe, steps=round(data.epoch * epochs), data=fingerprint(self.garments.known), seed=self.seed
+        settings = replace(
+            settings, steps=round(data.epoch * epochs), data=fingerprint(self.garments.known), seed=self.seed
         )
-        return self.train(build, recipe, data, data.epoch, held)
+        return self.train(build, settings, data, data.epoch, held)
 
     def train(
         self,
         build: Callable[[], SystemT],
-        recipe: SystemSettings,
+        settings: SystemSettings,
         data: Batches[Examples],
         epoch: int,
         held: Sequence[Examples],
     ) -> SystemT:
-        """Train a network, or go on, or take what has been trained.
+        """Train a network, or continue its training, or load it if it is trained.
 
         Args:
-            build: makes it.
-            recipe: how.
-            data: what it learns from.
-            epoch: steps after which it is tried on what was held out.
-            held: what was held out.
+            build: makes the network.
+            settings: the settings of the training.
+            data: where batches come from.
+            epoch: about the number of steps between validations.
+            held: held-out batches to validate on.
 
         Returns:
             The network with its best weights, in evaluation mode on the CPU.
@@ -135,28 +139,28 @@ class Studio:
         Raises:
             TrainingFault: see `model.training.loop.learn`.
         """
-        recipe = replace(recipe, steps=self.steps(recipe.steps))
-        torch.manual_seed(recipe.seed)
+        settings = replace(settings, steps=self.steps(settings.steps))
+        torch.manual_seed(settings.seed)
         model = build()
         glorot(model)
-        lesson = Lesson(model, recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        lesson = Lesson(model, settings, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         log = max(1, epoch // _LOGS)
         epoch = max(1, epoch // log) * log
         weights = learn(
-            lesson, data, self.out / recipe.name, Rhythm(log, epoch, epoch),
+            lesson, data, self.out / settings.name, Rhythm(log, epoch, epoch),
             lambda average: lesson.validation_loss(average, held),
-            self.watcher.begin(recipe.name, recipe.steps),
+            self.watcher.begin(settings.name, settings.steps),
         )  # fmt: skip
         return load_module(weights, lambda metadata: build()).eval()
 
 
 @torch.inference_mode()
 def shown(run: Callable[[torch.Tensor], torch.Tensor], light: Light) -> Light:
-    """What a network makes of many images (N, H, W), 0..1: its output, float32, with N rows."""
+    """The output of `run` for many images (N, H, W), 0..1, computed in batches: (N, ...) float32."""
     parts = [run(torch.from_numpy(light[i : i + _CHECK, None])) for i in range(0, len(light), _CHECK)]
     return torch.cat(parts).float().numpy()
 
 
 def spread(images: Images, count: int) -> Images:
-    """A few of many, spread over all of them."""
+    """`count` of the images, evenly spaced."""
     return images[:: max(1, len(images) // count)][:count]

@@ -1,8 +1,8 @@
-"""Text clean-up: the article's three convolutions on scanned pages, beside the cleaner's network.
+"""Text clean-up: the article's three convolutions on scanned pages, compared with the cleaner's network.
 
-The article shows whole pages, sixteen at once. Its network sees six pixels far, so details teach it the same
-in less time: an epoch is four from each page. The cleaner's network learns from the same pages, in the same
-run, with its own sampler, loss and optimizer, for as many pixels as 200 epochs of the article's have.
+The article trains on whole pages, sixteen in a batch. Its network sees only six pixels far, so patches teach
+it the same in less time: an epoch has four patches of each page. The cleaner's network learns from the same
+pages with its own samples, loss and optimizer, for as many pixels as 200 epochs of the article's have.
 """
 
 import math
@@ -33,16 +33,16 @@ from model.training.cleaner_train import train, validation_error
 BATCH, SIDE, PATIENCE = 16, 128, 5
 EPOCHS = 200
 _PIXELS = BATCH * SIDE**2 / 575_000
-"""Of a batch, beside one of the cleaner's, on average."""
+"""The pixels of a batch, as a multiple of those of the cleaner's average batch."""
 _DETAILS = 4
-"""Details of a page in an epoch."""
+"""Patches of each page in an epoch."""
 _VALIDATION = 6
-"""One page in so many is kept to validate on."""
+"""One of so many pages is kept for validation."""
 _CROP, _CROPS = 220, 4
 
 
 class Text(System):
-    """The article's network, as the gallery trains."""
+    """The article's network, trained as the gallery's other networks are."""
 
     autocast = True
 
@@ -58,14 +58,14 @@ class Text(System):
 
 @dataclass(frozen=True)
 class Details:
-    """Batches of details of pages, each drawn by its step."""
+    """Batches of patches of pages, seeded by their step."""
 
     pairs: Sequence[Pair]
     seed: int
 
     @property
     def epoch(self) -> int:
-        """Batches in which each page was seen a few times."""
+        """The number of batches in an epoch."""
         return math.ceil(len(self.pairs) * _DETAILS / BATCH)
 
     def batches(self, first: int, last: int) -> Iterator[Examples]:
@@ -79,10 +79,10 @@ class Details:
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Train both on the same pages, and score both on pages that neither has seen.
+    """Train both networks on the same pages, and score them on pages that neither has seen.
 
     Raises:
-        DataFault: there are too few pages, or none with truths in grey.
+        DataFault: there are too few pages with grey truths.
     """
     known, held = ([pair for pair in some if not pair.bitonal] for some in (studio.pairs, studio.held_pairs))
     if len(known) <= 1 or not held:
@@ -99,9 +99,9 @@ def exhibit(studio: Studio) -> Exhibit:
     return Exhibit(
         "Text clean-up",
         f"Conv64 – pool – Conv64 – up – Conv1, squared error, Adam at 0.001, batch {BATCH}, patience "
-        f"{PATIENCE}, up to {EPOCHS} epochs of {_DETAILS} details of {SIDE} × {SIDE} pixels of {len(known)} "
-        f"pages; scored on {len(held)} others. The cleaner's network saw as many pixels of the same "
-        "pages as those epochs have; the one that is shipped has learnt from much else, too.",
+        f"{PATIENCE}, up to {EPOCHS} epochs with {_DETAILS} patches of {SIDE} × {SIDE} pixels from each of "
+        f"{len(known)} pages; scored on {len(held)} others. The cleaner's network saw as many pixels of the "
+        "same pages as those epochs have; the shipped one has also learnt from much other data.",
         figures,
         [Picture("text", "Held-out pages, before and after.", _before_after(networks, held))],
     )
@@ -110,16 +110,16 @@ def exhibit(studio: Studio) -> Exhibit:
 def _article(studio: Studio, known: Sequence[Pair]) -> Text:
     kept, out = _split(known)
     data = Details(kept, studio.seed)
-    recipe = SystemSettings(
+    settings = SystemSettings(
         EPOCHS * data.epoch, studio.seed,
         patience=PATIENCE, name="text", batch=BATCH, data=_checksum(known),
     )  # fmt: skip
     held = list(Details(out, studio.seed + 1).batches(0, 1 if studio.quick else 4))
-    return studio.train(Text, recipe, data, data.epoch, held)
+    return studio.train(Text, settings, data, data.epoch, held)
 
 
 def _split(known: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Pages to learn from, and pages to validate on."""
+    """Pages to learn from, and pages for validation."""
     kept = [pair for index, pair in enumerate(known) if index % _VALIDATION]
     return kept, list(known[::_VALIDATION])
 
@@ -139,7 +139,7 @@ def _cleaner(studio: Studio, known: Sequence[Pair]) -> Network:
 
 
 def _before(held: Sequence[Pair]) -> float:
-    """The error of doing nothing, as `validation_error` counts."""
+    """The error of the uncleaned pages, computed as `validation_error` does."""
     squares = [rmse(as_grey(pair.noisy), as_grey(pair.clean)) ** 2 for pair in held]
     return math.sqrt(sum(squares) / len(squares))
 
@@ -160,5 +160,5 @@ def _cleaned(clean_pages: CleanPages, page: Page) -> Page:
 
 
 def _detail(page: Page) -> Page:
-    """The same place of every page of one size."""
+    """A crop, at the same place for all pages of one size."""
     return crop(np.random.default_rng(0), _CROP, as_grey(page))[0]

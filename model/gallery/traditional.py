@@ -1,7 +1,7 @@
-"""The traditional autoencoder: an encoder, a code of few numbers, a decoder, and the error of what comes out.
+"""The traditional autoencoder: an encoder, a code of few numbers, a decoder, and the error of its output.
 
-Without nonlinearities it can do no better than principal components do, and its decoder comes to span their
-subspace (Baldi & Hornik 1989); with them the same code holds more.
+Without nonlinearities it is at best as good as principal components, and its decoder learns to span their
+subspace (Baldi & Hornik 1989). With nonlinearities a code of the same size holds more.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _PIXELS = SIDE * SIDE
 
 
 class Traditional(System):
-    """784 - 256 - code - 256 - 784 with ReLU and a sigmoid, or 784 - code - 784 with nothing between."""
+    """784 - 256 - code - 256 - 784 with ReLU and a sigmoid; if `linear`, 784 - code - 784 without both."""
 
     def __init__(self, code: int = CODE, linear: bool = False) -> None:
         super().__init__()
@@ -47,21 +47,21 @@ class Components:
     """Principal components.
 
     Attributes:
-        mean: (P,), of the images as rows of pixels.
-        axes: (P, K), orthonormal, the strongest first.
+        mean: (P,), the mean of the images as rows of P pixels.
+        axes: (P, K), K orthonormal components, the strongest first.
     """
 
     mean: NDArray[np.float32]
     axes: NDArray[np.float32]
 
     def restored(self, light: Light) -> Light:
-        """(N, H, W) images as K components tell them."""
+        """Images (N, H, W) restored from their K components."""
         rows = light.reshape(len(light), -1) - self.mean
         return np.asarray((rows @ self.axes @ self.axes.T + self.mean).reshape(light.shape), np.float32)
 
 
 def principal_components(images: Images, count: int) -> Components:
-    """The strongest components of (N, H, W) images."""
+    """The `count` strongest components of images (N, H, W)."""
     rows = as_light(images).reshape(len(images), -1)
     mean = rows.mean(0)
     scatter = (rows - mean).T @ (rows - mean)
@@ -69,27 +69,27 @@ def principal_components(images: Images, count: int) -> Components:
 
 
 def principal_angles(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Angles between the spaces that the columns of (P, K) matrices span, in degrees, largest first."""
+    """Angles, in degrees, between the spaces spanned by the columns of two (P, K) matrices; largest first."""
     bases = [np.linalg.qr(columns.astype(np.float64))[0] for columns in (a, b)]
     cosines = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
     return np.asarray(np.degrees(np.arccos(np.clip(cosines, -1, 1)))[::-1], np.float32)
 
 
 def spanned(model: Traditional) -> NDArray[np.float32]:
-    """(P, K): the directions that a linear decoder draws with."""
+    """(P, K): the directions that a linear decoder spans."""
     assert isinstance(model.decoder, nn.Linear)
     return model.decoder.weight.detach().numpy()
 
 
 def error(light: Light, wanted: Light) -> float:
-    """Root mean square error of images on the scale 0..1."""
+    """The root mean square error of images on the scale 0..1."""
     return float(np.sqrt(np.square(light - wanted).mean(dtype=np.float64)))
 
 
 def exhibit(studio: Studio) -> Exhibit:
-    """Train both, and compare them with principal components."""
-    recipe = SystemSettings(ema=0.998, name="traditional")
-    model = studio.teach(Traditional, recipe, EPOCHS)
+    """Train a nonlinear and a linear one, and compare both with principal components."""
+    settings = SystemSettings(ema=0.998, name="traditional")
+    model = studio.teach(Traditional, settings, EPOCHS)
     linear = studio.teach(lambda: Traditional(linear=True), SystemSettings(ema=0.998, name="linear"), EPOCHS)
     components = principal_components(studio.garments.known, CODE)
     test = as_light(studio.garments.test)
@@ -101,8 +101,8 @@ def exhibit(studio: Studio) -> Exhibit:
     return Exhibit(
         "Traditional autoencoder",
         f"784 – {_HIDDEN} – {CODE} – {_HIDDEN} – 784, squared error, Adam, {EPOCHS} epochs, batch 128; "
-        f"beside it 784 – {CODE} – 784 without nonlinearities, which can do no better than {CODE} principal "
-        "components.",
+        f"for comparison 784 – {CODE} – 784 without nonlinearities, which is at best as good as {CODE} "
+        "principal components.",
         [
             ("RMSE on test garments, 0–1", f"{error(by_model[:, 0], test):.4f}"),
             ("the same, linear", f"{error(by_linear[:, 0], test):.4f}"),
@@ -110,5 +110,5 @@ def exhibit(studio: Studio) -> Exhibit:
             ("largest angle between the linear decoder's space and theirs", f"{angles[0]:.1f}°"),
             ("mean angle", f"{angles.mean():.1f}°"),
         ],
-        [Picture("traditional", f"Test garments from {CODE} numbers each.", picture)],
+        [Picture("traditional", f"Test garments, each restored from {CODE} numbers.", picture)],
     )

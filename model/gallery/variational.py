@@ -1,12 +1,12 @@
-"""The variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), as the article has it.
+"""The variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), as in the article.
 
-The encoder says where in the space of codes an image lies, and how surely; a code is drawn from there, and
-decoded. The loss is the negative ELBO: how badly the image is told, and how far (KL) the codes are from a
-standard normal, from which garments that never were can then be drawn.
+The encoder gives the mean and the variance of an image's code; a code is drawn from this distribution, and
+decoded. The loss is the negative ELBO: the error of the decoded image, plus the distance (KL divergence) of
+the codes' distribution from a standard normal one, from which new garments can then be drawn.
 
-Keras's example, and the article with it, takes the mean error of a pixel minus 5e-4 times the mean of
-`1 + log var - mean^2 - var`. That is the ELBO's loss, divided by the pixels, with the KL term weighed 0.784 /
-latents: 0.392 for two.
+The loss of Keras's example and of the article is the mean error of a pixel minus 5e-4 times the mean of
+`1 + log var - mean^2 - var`. That is the negative ELBO divided by the number of pixels, with a weight of
+0.784 / latents on the KL term: 0.392 for two latents.
 """
 
 import math
@@ -26,7 +26,7 @@ _KERAS = 5e-4
 
 
 def article_weight(latents: int) -> float:
-    """What the KL term counts beside the ELBO's, by the article's formula."""
+    """The weight of the KL term in the article's formula; the ELBO's is 1."""
     return 2 * _KERAS * _PIXELS / latents
 
 
@@ -49,21 +49,21 @@ class Variational(System):
         )  # fmt: skip
 
     def code(self, x: Tensor) -> Tensor:
-        """(N, latents): where (N, 1, 28, 28) images lie."""
+        """The means (N, latents) of the codes of images (N, 1, 28, 28), 0..1."""
         return self.mean(self.encoder(x))  # type: ignore[no-any-return]
 
     def drawn(self, code: Tensor) -> Tensor:
-        """(N, 1, 28, 28), 0..1, of codes (N, latents)."""
+        """The images (N, 1, 28, 28), 0..1, that codes (N, latents) stand for."""
         return torch.sigmoid(self.decoder(code))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 1, 28, 28) in and out, 0..1, by way of the codes' means."""
+        """(N, 1, 28, 28) in and out, 0..1, decoded from the means of the codes."""
         return self.drawn(self.code(x))
 
     def terms(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(N,) each, nats: the cross entropy of the pixels and the KL divergence of the code.
+        """The cross entropy of the pixels and the KL divergence of the code: (N,) each, in nats.
 
-        Greys count as the odds of a Bernoulli variable, as is the custom; their sum is the negative ELBO.
+        A grey counts as the probability of a Bernoulli variable, as is usual. The sum is the negative ELBO.
         """
         hidden = self.encoder(given)
         mean, log_variance = self.mean(hidden), self.log_variance(hidden)
@@ -72,25 +72,25 @@ class Variational(System):
         return entropy, kl_divergence(mean, log_variance)
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-        """The negative ELBO by the pixel, mean over the images, its KL term weighed."""
+        """The negative ELBO per pixel, with a weight on its KL term; mean over the images."""
         entropy, divergence = self.terms(given, wanted, rng)
         return (entropy + self.weight * divergence).mean() / _PIXELS
 
 
 class PlainCode(Variational):
-    """The same layers as a traditional autoencoder: nothing is drawn, and nothing said of the codes."""
+    """The same layers as a traditional autoencoder: no random codes, and no KL term."""
 
     def loss(self, given: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-        """The cross entropy of a pixel, mean over all."""
+        """The cross entropy, mean over all pixels."""
         return F.binary_cross_entropy_with_logits(self.decoder(self.code(given)), wanted)
 
 
 def reparameterised(mean: Tensor, log_variance: Tensor, rng: torch.Generator) -> Tensor:
-    """Codes drawn from normal distributions so that gradients reach their means and variances."""
+    """Codes drawn from normal distributions, in a form through which gradients reach means and variances."""
     noise = torch.randn(mean.shape, generator=rng, device=mean.device)
     return mean + (log_variance / 2).exp() * noise
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """(N,), nats: of independent normals (N, latents) from standard ones."""
+    """(N,), in nats: the divergence of independent normals (N, latents) from standard ones."""
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)

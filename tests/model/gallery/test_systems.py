@@ -50,8 +50,8 @@ def of_few_factors(count: int) -> Garments:
 
 def test_the_linear_one_finds_the_principal_components(tmp_path: Path) -> None:
     garments = of_few_factors(4200)
-    recipe = SystemSettings(ema=0.99, learning_rate=1e-2, name="linear", batch=32)
-    model = studio(tmp_path, garments).teach(lambda: Traditional(4, linear=True), recipe, 12)
+    settings = SystemSettings(ema=0.99, learning_rate=1e-2, name="linear", batch=32)
+    model = studio(tmp_path, garments).teach(lambda: Traditional(4, linear=True), settings, 12)
     components = principal_components(garments.known, 4)
     test = as_light(garments.test)
     reached, best = error(shown(model, test)[:, 0], test), error(components.restored(test), test)
@@ -84,9 +84,9 @@ def test_the_denoising_one_takes_noise_away(tmp_path: Path) -> None:
 def test_the_sparse_one_is_sparse_and_still_knows_the_images(tmp_path: Path) -> None:
     room = studio(tmp_path)
     test, mean = as_light(room.garments.test), as_light(room.garments.known).mean(0)
-    recipe = SystemSettings(batch=8)
-    dense = room.teach(lambda: Sparse(mean, 0, 800), replace(recipe, name="dense"), 4)
-    model = room.teach(lambda: Sparse(mean, 1e-3, 800), replace(recipe, name="sparse"), 4)
+    settings = SystemSettings(batch=8)
+    dense = room.teach(lambda: Sparse(mean, 0, 800), replace(settings, name="dense"), 4)
+    model = room.teach(lambda: Sparse(mean, 1e-3, 800), replace(settings, name="sparse"), 4)
     fires, all_fire = activity(model, test), activity(dense, test)
     assert 0 < fires.mean() < 0.15 and fires.mean() < 0.5 * all_fire.mean()
     ignorant = error(np.broadcast_to(mean, test.shape), test)
@@ -97,9 +97,9 @@ def test_the_contractive_one_stirs_less(tmp_path: Path) -> None:
     room = studio(tmp_path)
     test = as_light(room.garments.test)
     noise = np.random.default_rng(0).standard_normal(test.shape, np.float32) * 0.1
-    recipe = SystemSettings(batch=8)
-    plain = room.teach(lambda: Contractive(0), replace(recipe, name="plain"), 8)
-    model = room.teach(lambda: Contractive(1e-2), replace(recipe, name="contractive"), 8)
+    settings = SystemSettings(batch=8)
+    plain = room.teach(lambda: Contractive(0), replace(settings, name="plain"), 8)
+    model = room.teach(lambda: Contractive(1e-2), replace(settings, name="contractive"), 8)
     stirred, plainly = change(model, test, test + noise), change(plain, test, test + noise)
     assert stirred[0] < 0.8 * plainly[0] and stirred[1] < 0.8 * plainly[1]
 
@@ -127,18 +127,18 @@ class Interrupting:
 
 
 def test_a_continued_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
-    recipe = SystemSettings(name="contractive", batch=64)
-    studio(tmp_path / "whole").teach(Contractive, recipe, 4)
+    settings = SystemSettings(name="contractive", batch=64)
+    studio(tmp_path / "whole").teach(Contractive, settings, 4)
     with pytest.raises(Interrupted):
-        replace(studio(tmp_path / "parts"), watcher=Interrupting()).teach(Contractive, recipe, 4)
-    studio(tmp_path / "parts").teach(Contractive, recipe, 4)
+        replace(studio(tmp_path / "parts"), watcher=Interrupting()).teach(Contractive, settings, 4)
+    studio(tmp_path / "parts").teach(Contractive, settings, 4)
     whole, parts = (tmp_path / name / "contractive" / "weights.safetensors" for name in ("whole", "parts"))
     assert whole.read_bytes() == parts.read_bytes()
 
 
 def test_a_training_that_gets_no_better_stops_and_the_best_is_kept(tmp_path: Path) -> None:
-    recipe = SystemSettings(name="contractive", batch=64, learning_rate=0.5, patience=2)
-    model = studio(tmp_path).teach(Contractive, recipe, 30)
+    settings = SystemSettings(name="contractive", batch=64, learning_rate=0.5, patience=2)
+    model = studio(tmp_path).teach(Contractive, settings, 30)
     lines = (tmp_path / "contractive" / "log.jsonl").read_text().splitlines()
     assert sum("validation" in line for line in lines) < 30
     best = (tmp_path / "contractive" / "best.safetensors").read_bytes()
