@@ -4,7 +4,7 @@ time: A4 pages at 300 dpi (JPEG, PNG, G4) in a few tars. The floor is the time o
 alone, one stage after the other, each with all cores. It is measured before and after the job, in one run,
 because the speed of a machine drifts. The ratio floor / job says how much the job adds.
 
-memory: one tar of about 2 GB of uncompressed A4 pages goes through one cleaner, whose memory is sampled.
+memory: one tar of about 2 GB of uncompressed A4 pages goes through one worker, whose memory is sampled.
 
 Both write their figures into a block of README.md, and name the machine.
 """
@@ -142,7 +142,7 @@ def job_time(pages: int) -> str:
 
 
 class Memory:
-    """A watcher of a run that samples the memory of its cleaners."""
+    """A watcher of a run that samples the memory of its workers."""
 
     def __init__(self) -> None:
         self.samples: list[tuple[float, float, float]] = []
@@ -175,7 +175,7 @@ class Memory:
 
 
 def resident_bytes() -> Iterator[int]:
-    """Memory of each cleaner process in bytes, without what it shares with Ray's object store."""
+    """Memory of each worker process in bytes, without what it shares with Ray's object store."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if (path / "cmdline").read_bytes().startswith(b"ray::Worker"):
@@ -186,7 +186,7 @@ def resident_bytes() -> Iterator[int]:
 
 
 def memory(megabytes: int) -> str:
-    """Clean one large tar and plot the cleaner's memory; a Markdown paragraph."""
+    """Clean one large tar and plot the worker's memory; a Markdown paragraph."""
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as name:
         source = Path(name) / "source"
         source.mkdir()
@@ -204,17 +204,17 @@ def memory(megabytes: int) -> str:
         finally:
             watcher.stop()
     curve = Curve("", [sample[0] for sample in watcher.samples], [sample[1] for sample in watcher.samples])
-    title = f"One cleaner, one tar of {size / 1e9:.1f} GB"
+    title = f"One worker, one tar of {size / 1e9:.1f} GB"
     draw_curves(ROOT / "infra" / "memory.svg", [curve], title, ("seconds", "resident MiB"))
     peak = max(sample[1] for sample in watcher.samples)
     late = max(s[1] for s in watcher.samples if s[2] > 0.5)
     early = max(s[1] for s in watcher.samples if s[2] <= 0.5)
     return (
         f"One tar of {size / 1e9:.1f} GB ({summary.pages} uncompressed A4 pages at 300 dpi) through one "
-        f"cleaner: its resident memory peaked at {peak:,.0f} MiB, PyTorch, Ray and weights included; "
+        f"worker: its resident memory peaked at {peak:,.0f} MiB, PyTorch, Ray and weights included; "
         f"{early:,.0f} MiB in the first half and {late:,.0f} MiB in the second. {machine()}; "
         f"`scripts/run speed memory --megabytes {megabytes}`.\n\n"
-        "![Memory of a cleaner over time](infra/memory.svg)"
+        "![Memory of a worker over time](infra/memory.svg)"
     )
 
 

@@ -3,7 +3,7 @@
 kills: SIGKILL of a whole run at random steps, again and again on one destination until it is done, then on
 a new one. Meanwhile another process reads the destination. zombies: SIGSTOP at a random step; another
 run takes over, and the first one is woken. faults: S3 to S3 through a proxy that breaks requests, by kind.
-ray: SIGKILL of real cleaners and of real drivers.
+ray: SIGKILL of real workers and of real drivers.
 
 After each round the result is compared, byte for byte, with an undisturbed run, and every page with its row.
 """
@@ -149,8 +149,8 @@ def _strike(proxy: FaultyProxy, fault: str, row: Row, url: str, expected: dict[s
 
 
 def ray(count: int, chance: random.Random) -> Row:
-    """Kill real cleaners and real drivers of `pumice clean`, in turn."""
-    row = Row("SIGKILL of a Ray cleaner or driver at a random moment")
+    """Kill real workers and real drivers of `pumice clean`, in turn."""
+    row = Row("SIGKILL of a Ray worker or driver at a random moment")
     with tempfile.TemporaryDirectory(prefix="pumice-chaos-") as name:
         source, plain = Path(name) / "source", Path(name) / "plain"
         fill(LocalStore(source), tree())

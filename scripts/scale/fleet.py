@@ -1,6 +1,6 @@
-"""Cleaners that live by a simulated clock, in place of Ray and its actors.
+"""Workers that live by a simulated clock, in place of Ray and its actors.
 
-What a real cleaner asks of the store, a simulated one asks by the real `Ledger` and at the same moment: the
+What a real worker asks of the store, a simulated one asks by the real `Ledger` and at the same moment: the
 claim when an attempt begins, the commit and what follows when it ends. Only the cleaning is left out.
 """
 
@@ -36,8 +36,8 @@ class Fates:
     Attributes:
         fails: the share of attempts that end with an error.
         breaks: the share of attempts that end with an error of the storage.
-        dies: the share of attempts whose cleaner dies, and with it the other shard that it has in work.
-        deadly: the share of shards that kill every cleaner that tries them.
+        dies: the share of attempts whose worker dies, and with it the other shard that it has in work.
+        deadly: the share of shards that kill every worker that tries them.
     """
 
     fails: float = 0.002
@@ -66,66 +66,66 @@ def commit_of(task: Task, staged: tuple[Staged, ...] = ()) -> Commit:
 
 @dataclass
 class _Flight:
-    cleaner: int
+    worker: int
     task: Task
     fate: str
     over: bool = False
 
 
 class Fleet:
-    """Simulated cleaners and their clock.
+    """Simulated workers and their clock.
 
     Attributes:
         clock: simulated seconds so far.
         attempts: how many attempts have begun.
-        cpu_s: CPU seconds that the cleaners' part of the simulation took.
+        cpu_s: CPU seconds that the workers' part of the simulation took.
     """
 
-    def __init__(self, store: CountingStore, cleaners: int, fates: Fates) -> None:
+    def __init__(self, store: CountingStore, workers: int, fates: Fates) -> None:
         self.clock = self.cpu_s = 0.0
         self.attempts = 0
         self._store, self._fates = store, fates
         self._ledger = Ledger(cast(Store, store))
         self._random = random.Random(0)
-        self._places = deque(number for _ in range(SHARDS_IN_FLIGHT) for number in range(cleaners))
-        self._at: list[list[_Flight]] = [[] for _ in range(cleaners)]
+        self._places = deque(number for _ in range(SHARDS_IN_FLIGHT) for number in range(workers))
+        self._at: list[list[_Flight]] = [[] for _ in range(workers)]
         self._ends: list[tuple[float, int, _Flight]] = []
         self._waiting: Task | None = None
 
     def run(self, dispatch: Dispatch, watch: Watch) -> None:
         """Work off the queue, as `jobs.driver.feed` does; raises what `dispatch` and `watch` raise."""
         while (begun := self._fill(dispatch)) or self._ends:
-            before, self._store.caller = time.process_time(), "cleaners"
+            before, self._store.caller = time.process_time(), "workers"
             for flight in begun:
                 self._begin(flight)
             ended = self._step()
             self.cpu_s += time.process_time() - before
             self._store.caller = "driver"
-            deaths = Counter(flight.cleaner for flight, outcome in ended if outcome is None)
+            deaths = Counter(flight.worker for flight, outcome in ended if outcome is None)
             for flight, outcome in ended:
-                self._at[flight.cleaner].remove(flight)
-                self._places.append(flight.cleaner)
+                self._at[flight.worker].remove(flight)
+                self._places.append(flight.worker)
                 if outcome is not None:
                     dispatch.finished(flight.task, outcome)
                 else:
-                    code = "worker_died" if deaths[flight.cleaner] == 1 else CRASHED_BESIDE
+                    code = "worker_died" if deaths[flight.worker] == 1 else CRASHED_BESIDE
                     dispatch.crashed(flight.task, code, "the worker died")
             dispatch.tally.take_seconds()  # as the publisher of metrics does
             watch(Progress())
 
     def _fill(self, dispatch: Dispatch) -> list[_Flight]:
-        """Give every free place an attempt; one that may kill its cleaner gets a cleaner of its own."""
+        """Give every free place an attempt; one that may kill its worker gets a worker of its own."""
         begun = []
         for _ in range(len(self._places)):
             self._waiting = self._waiting or dispatch.next_task()
             if self._waiting is None:
                 break
-            cleaner = self._places.popleft()
-            flights = self._at[cleaner]
+            worker = self._places.popleft()
+            flights = self._at[worker]
             if any(flight.task.alone for flight in flights) or (self._waiting.alone and flights):
-                self._places.append(cleaner)
+                self._places.append(worker)
                 continue
-            begun.append(_Flight(cleaner, self._waiting, self._fate(self._waiting)))
+            begun.append(_Flight(worker, self._waiting, self._fate(self._waiting)))
             flights.append(begun[-1])
             self._waiting = None
         return begun
@@ -137,7 +137,7 @@ class Fleet:
         heapq.heappush(self._ends, (end, self.attempts, flight))
 
     def _step(self) -> list[tuple[_Flight, Outcome | None]]:
-        """Let time pass until attempts end; an attempt without an outcome has lost its cleaner."""
+        """Let time pass until attempts end; an attempt without an outcome has lost its worker."""
         ended: list[tuple[_Flight, Outcome | None]] = []
         until = math.inf
         while self._ends and self._ends[0][0] <= until:
@@ -145,7 +145,7 @@ class Fleet:
             if not flight.over:
                 self.clock, until = at, min(until, at + TICK_S)
                 dies = flight.fate == "dies"
-                for one in [one for one in self._at[flight.cleaner] if not one.over] if dies else [flight]:
+                for one in [one for one in self._at[flight.worker] if not one.over] if dies else [flight]:
                     one.over = True
                     ended.append((one, None if dies else self._outcome(one)))
         return ended

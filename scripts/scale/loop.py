@@ -1,6 +1,6 @@
-"""How busy the driver's loop is on a real Ray whose cleaners only wait.
+"""How busy the driver's loop is on a real Ray whose workers only wait.
 
-One actor answers for all cleaners, so that a large fleet fits on a small machine. The loop makes the same
+One actor answers for all workers, so that a large fleet fits on a small machine. The loop makes the same
 calls to Ray as for a fleet of processes.
 """
 
@@ -33,14 +33,14 @@ WATCHED_S = 20.0
 class Loop:
     """The loop with a fleet: shards/s that the fleet can do, shards/s done, the busy share of the thread."""
 
-    cleaners: int
+    workers: int
     wanted_s: float
     shards_s: float
     busy: float
 
 
 class Idle:
-    """A cleaner that takes as long as a real one and does nothing."""
+    """A worker that takes as long as a real one and does nothing."""
 
     async def look(self) -> Sight:
         """Answer as a worker that has done nothing."""
@@ -56,13 +56,13 @@ def measure(fleets: tuple[int, ...]) -> list[Loop]:
     """Measure fleets of these sizes, on a Ray that is started here."""
     ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=80 << 20, log_to_driver=False)
     try:
-        return [_measure(cleaners) for cleaners in fleets]
+        return [_measure(workers) for workers in fleets]
     finally:
         ray.shutdown()
 
 
-def _measure(cleaners: int) -> Loop:
-    flights = cleaners * SHARDS_IN_FLIGHT
+def _measure(workers: int) -> Loop:
+    flights = workers * SHARDS_IN_FLIGHT
     actor: Any = ray.remote(Idle).options(num_cpus=1, max_concurrency=4 * flights).remote()
     dispatch = Dispatch(Ledger(cast(Store, CountingStore())), "run", 3)
     works = ((shard(number), "0" * 32) for number in range(flights + int(flights * WATCHED_S)))
@@ -78,7 +78,7 @@ def _measure(cleaners: int) -> Loop:
             raise Interrupted("enough was seen")
 
     with suppress(Interrupted):
-        Feed([RemoteWorker(actor) for _ in range(cleaners)], dispatch, watch, Stop(), 10 * SECONDS).run()
+        Feed([RemoteWorker(actor) for _ in range(workers)], dispatch, watch, Stop(), 10 * SECONDS).run()
     ray.kill(actor)
     wall, cpu, shards = (end - begin for begin, end in zip(seen[0], seen[-1], strict=True))
-    return Loop(cleaners, flights / SECONDS, shards / wall, cpu / wall)
+    return Loop(workers, flights / SECONDS, shards / wall, cpu / wall)

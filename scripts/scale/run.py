@@ -32,7 +32,7 @@ class Figures:
     """What a simulated run came to. Seconds are CPU seconds of the driver unless said otherwise.
 
     Attributes:
-        shards, cleaners: what was simulated.
+        shards, workers: what was simulated.
         plan_s: until the first attempt begins.
         loop_s: until the last attempt has ended, without compactions.
         again_s: a second run, which finds nothing to do.
@@ -44,7 +44,7 @@ class Figures:
     """
 
     shards: int
-    cleaners: int
+    workers: int
     plan_s: float
     loop_s: float
     again_s: float
@@ -97,10 +97,10 @@ def _compactions(store: CountingStore) -> Iterator[list[tuple[float, float]]]:
         yield spans
 
 
-def simulate(shards: int, cleaners: int, fates: Fates) -> tuple[Figures, RunSummary]:
+def simulate(shards: int, workers: int, fates: Fates) -> tuple[Figures, RunSummary]:
     """Run from nothing to the end, then once more."""
     store = CountingStore()
-    fleet = Fleet(store, cleaners, fates)
+    fleet = Fleet(store, workers, fates)
     marks, spans = list[float](), list[tuple[float, float]]()
 
     def work(_job: Job, _plan: Plan, dispatch: Dispatch, watch: Watch) -> None:
@@ -122,7 +122,7 @@ def simulate(shards: int, cleaners: int, fates: Fates) -> tuple[Figures, RunSumm
         requests, again = store.requests.copy(), time.process_time()
         runs.run(job, Silent())
     figures = Figures(
-        shards, cleaners, marks[0] - begun, marks[1] - marks[0] - sum(cpu for cpu, _ in spans),
+        shards, workers, marks[0] - begun, marks[1] - marks[0] - sum(cpu for cpu, _ in spans),
         time.process_time() - again, len(spans), sum(map(sum, spans)), fleet.clock, fleet.attempts, requests,
     )  # fmt: skip
     return figures, summary

@@ -18,7 +18,7 @@ MIRROR = "the mirror"
 """All outputs are counted under this name."""
 
 Request: TypeAlias = tuple[str, str, str]
-"""Who asked ("driver" or "cleaners"), the operation, the folder."""
+"""Who asked ("driver" or "workers"), the operation, the folder."""
 
 
 class CountingStore:

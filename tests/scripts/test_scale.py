@@ -19,19 +19,19 @@ from scripts.scale.run import Figures, simulate
 from scripts.scale.store import CountingStore
 from tests.samples import Item, archive, fill, png, task_of, workshop
 
-SHARDS, CLEANERS = 2000, 50
+SHARDS, WORKERS = 2000, 50
 ROUGH = Fates(fails=0.02, breaks=0.005, dies=0.01, deadly=0.003)
 SMOOTH = Fates(0, 0, 0, 0)
 A_SHARD = {
     "CompleteMultipartUpload": 2, "CreateMultipartUpload": 2, "DeleteObject": 1, "HeadObject": 1,
     "ListObjectsV2": 2, "PutObject": 3, "UploadPart": 2,
 }  # fmt: skip
-"""What a cleaner asks of the destination for an archive of one part that is cleaned for the first time."""
+"""What a worker asks of the destination for an archive of one part that is cleaned for the first time."""
 
 
 @pytest.fixture(scope="module")
 def rough() -> tuple[Figures, RunSummary]:
-    return simulate(SHARDS, CLEANERS, ROUGH)
+    return simulate(SHARDS, WORKERS, ROUGH)
 
 
 def sums(run: Figures, caller: str) -> Counter[str]:
@@ -59,20 +59,20 @@ def test_every_shard_comes_to_one_end(rough: tuple[Figures, RunSummary]) -> None
 
 def test_requests_a_shard_are_bounded(rough: tuple[Figures, RunSummary]) -> None:
     figures, _ = rough
-    assert sums(figures, "cleaners").total() < 15 * figures.attempts
+    assert sums(figures, "workers").total() < 15 * figures.attempts
     assert sums(figures, "driver").total() < 5 * figures.attempts
 
 
 def test_a_fleet_ten_times_as_large_makes_no_more_requests_a_shard() -> None:
-    small, large = (simulate(SHARDS, cleaners, SMOOTH)[0] for cleaners in (CLEANERS, 10 * CLEANERS))
-    kinds = sums(small, "cleaners")
-    assert sums(large, "cleaners") == kinds
+    small, large = (simulate(SHARDS, workers, SMOOTH)[0] for workers in (WORKERS, 10 * WORKERS))
+    kinds = sums(small, "workers")
+    assert sums(large, "workers") == kinds
     assert sums(large, "driver").total() < 1.1 * sums(small, "driver").total()
     assert {kind: count / SHARDS for kind, count in kinds.items()} == A_SHARD
     assert small.attempts == SHARDS
 
 
-def test_a_real_cleaner_makes_the_same_requests(s3_url: str) -> None:
+def test_a_real_worker_makes_the_same_requests(s3_url: str) -> None:
     source, destination = open_store(f"{s3_url}/source"), open_store(f"{s3_url}/cleaned")
     fill(source, {"box.tar": archive("tar", [Item("1.png", png(1))])})
     (shard,) = find_shards(source)
@@ -107,7 +107,7 @@ def test_the_store_lists_as_a_store_does() -> None:
 
 
 def test_what_breaks_is_derived_from_the_figures(rough: tuple[Figures, RunSummary]) -> None:
-    run = replace(rough[0], simulated_s=1000.0, compact_s=100.0)  # 50 cleaners do 2 shards/s; compacting, 20
+    run = replace(rough[0], simulated_s=1000.0, compact_s=100.0)  # 50 workers do 2 shards/s; compacting, 20
     loops = [Loop(10, 1, 1, 0.1), Loop(20, 2, 2, 0.4), Loop(40, 4, 2, 1.0)]
     found = breaks(run, loops)
     assert found["the loop's thread is full, Ray's calls included"] == pytest.approx(20 * 2.5**0.5)
