@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -24,11 +25,25 @@ from jobs.config import CleanOptions
 from jobs.errors import InputError, Interrupted, PumiceError
 
 app = typer.Typer(
-    help="Pumice cleans scan archives: DST becomes the cleaned mirror of SRC.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"pumice {version('pumice')}")
+        raise typer.Exit
+
+
+@app.callback()
+def pumice(
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Pumice cleans scan archives: DST becomes the cleaned mirror of SRC."""
 
 
 @app.command()
@@ -55,7 +70,7 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path("pumice-demo"),
 ) -> None:
     """Make a small damaged archive, clean it, and show where to look."""
-    from jobs.cli.demo import make_archive, make_contact_sheet  # noqa: PLC0415 - drawing pages is of no use elsewhere
+    from jobs.cli.demo import make_archive, make_contact_sheet
 
     source, destination, sheet = folder / "damaged", folder / "cleaned", folder / "before-after.png"
     out.print("Drawing and damaging a small archive ...")
@@ -84,7 +99,7 @@ app.command("gallery")(gallery_command)
 
 
 def main() -> NoReturn:
-    """Run the command line; exits with the codes that ARCHITECTURE.md lists."""
+    """Run the command line; exits with the codes that README.md lists."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         logs.configure(err)
