@@ -13,6 +13,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
 from model.drawing import ink
+from model.drawing.letters import drawable
 from model.drawing.photographs import halftone, photograph
 from model.page import Page
 
@@ -126,22 +127,21 @@ def _text(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Seque
             break
         line, last = "", ""
         while face.getlength(line) < right - left:
-            last, line = line, f"{line} {_word(rng)}".lstrip()
+            last, line = line, f"{line} {_word(rng, face)}".lstrip()
         draw.text((left, y), last, fill=pen_ink, font=face)
         y += leading
     return int(y - top) + 1
 
 
-def _word(rng: Generator) -> str:
+def _word(rng: Generator, face: Face) -> str:
     word = _WORDS[int(rng.integers(0, len(_WORDS)))]
     style = rng.random()
     if style < 0.1:
         word = word.capitalize()
     elif style < 0.13:
         word = word.upper()
-    return word + str(
-        rng.choice(["", ",", ".", ";", ":", "!", "?"], p=[0.8, 0.08, 0.07, 0.02, 0.01, 0.01, 0.01])
-    )
+    end = rng.choice(["", ",", ".", ";", ":", "!", "?"], p=[0.8, 0.08, 0.07, 0.02, 0.01, 0.01, 0.01])
+    return drawable(f"{word}{end}", face)
 
 
 def _heading(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Sequence[Path]) -> int:
@@ -150,7 +150,7 @@ def _heading(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Se
     left, top, right, _ = box
     size = rng.uniform(14, 36) * dpi / 72
     face = _face(rng, fonts, size)
-    words = " ".join(_word(rng) for _ in range(int(rng.integers(1, 5))))
+    words = " ".join(_word(rng, face) for _ in range(int(rng.integers(1, 5))))
     if rng.random() < 0.15:
         draw.rectangle((left, top, right, top + int(1.4 * size)), fill=_ink(rng, draw))
         draw.text((left + size / 3, top + size * 0.1), words, fill="white", font=face)
@@ -178,7 +178,7 @@ def _table(rng: Generator, sheet: Image.Image, box: Box, dpi: float, fonts: Sequ
         x = left + c * (right - left) // columns
         draw.line((x, top, x, top + rows * row), fill=pen_ink, width=pen)
         for r in range(rows if c < columns else 0):
-            text = f"{rng.uniform(0, 10 ** rng.uniform(0, 5)):,.2f}" if c else _word(rng)
+            text = f"{rng.uniform(0, 10 ** rng.uniform(0, 5)):,.2f}" if c else _word(rng, face)
             draw.text((x + row // 4, top + r * row + row // 6), text, fill=pen_ink, font=face)
     return rows * row + pen
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from model.drawing.letters import drawable
 from model.page import Page, Plane, as_grey
 from model.scoring.evaluate import PageScore, Scored
 
@@ -57,11 +58,12 @@ class WorstPages:
         size = columns * (_WIDTH + _GAP) + _GAP, _LABEL + len(self._rows) * row_height + _GAP
         sheet = Image.new("RGB", size, "#44505c")
         draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+        assert isinstance(font, ImageFont.FreeTypeFont)
         for column, title in zip(range(columns), ("before", "after", "truth"), strict=False):
             draw.text((_GAP + column * (_WIDTH + _GAP), 2), title, fill="#c8d0d8", font=font)
         for index, row in enumerate(self._rows):
             y = _LABEL + index * row_height
-            draw.text((_GAP, y), row.label, fill="white", font=font)
+            draw.text((_GAP, y), drawable(row.label, font), fill="white", font=font)
             for column, crop in enumerate(row.crops):
                 sheet.paste(crop, (_GAP + column * (_WIDTH + _GAP), y + _LABEL))
         return sheet
