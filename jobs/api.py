@@ -1,59 +1,36 @@
-"""The same from Python: `clean(source, destination)` makes destination the cleaned mirror of source."""
+"""The same from Python: `clean(source, destination)` makes destination the cleaned mirror of source.
 
-from collections.abc import Callable
+Each function imports the rooms that it needs when it is called: `pumice --version` and `pumice submit` must
+not wait for torch, Ray or Arrow.
+"""
+
+from __future__ import annotations
+
+import hashlib
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.config import CleanOptions
-from jobs.driver.run import Job, RunSummary, Silent, Watcher, run
-from jobs.driver.worker import read_weights
 from jobs.errors import InputError
-from jobs.ledger.ledger import Ledger
-from jobs.ledger.plan import Plan
-from jobs.ledger.reviews import read_reviews
-from jobs.ledger.runs import RunRecord, last_runs
-from jobs.remote import submit as clusters
-from jobs.remote.ray_api import JobsApi
-from jobs.remote.submit import Listed, Submitted
-from jobs.remote.work import Work
-from jobs.report.findings import Findings, findings
-from jobs.review.apply import Applied, outcome, record
-from jobs.review.decisions import read_decisions
-from jobs.review.page import HtmlReport, write_html
-from jobs.stores.base import Store
 from jobs.stores.open import open_store
-from jobs.upkeep.gc import Collected, gc
-from jobs.upkeep.status import Status, status
-from jobs.upkeep.verify import Verification, verify
-from model.network.weights import WeightsError, fingerprint, load_weights
+from model.shipped import CLEANER
 
-__all__ = [
-    "Applied",
-    "Collected",
-    "Findings",
-    "HtmlReport",
-    "Listed",
-    "Plan",
-    "RunSummary",
-    "Silent",
-    "Status",
-    "Submitted",
-    "Verification",
-    "Watcher",
-    "apply_decisions",
-    "clean",
-    "findings",
-    "follow",
-    "gc",
-    "plan",
-    "resume",
-    "status",
-    "stop_submitted",
-    "submit",
-    "submitted",
-    "verify",
-    "write_html",
-]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from jobs.driver.job import Job, RunSummary
+    from jobs.driver.run import Watcher
+    from jobs.ledger.plan import Plan
+    from jobs.ledger.runs import RunRecord
+    from jobs.remote.submit import Listed, Submitted
+    from jobs.report.findings import Findings
+    from jobs.review.apply import Applied
+    from jobs.review.page import HtmlReport
+    from jobs.stores.base import Store
+    from jobs.upkeep.gc import Collected
+    from jobs.upkeep.status import Status
+    from jobs.upkeep.verify import Verification
 
 
 def clean(
@@ -68,21 +45,20 @@ def clean(
 
     Args:
         source: a folder or `s3://bucket/prefix`; only read.
-        destination: likewise; made if it is not there.
-        options: what else there is to say.
+        destination: a folder or `s3://bucket/prefix`; made if it is not there.
+        options: the options; None for the defaults.
         watcher: told of the progress.
-        join: where another run works on this destination, share its work.
+        join: share the work of another run that works on this destination.
 
     Returns:
         What was done.
 
     Raises:
         InputError: the places, the options or the weights are wrong.
-        LeaseHeld: another run works on this destination, and this one was not told to join.
-        StoreError: a place broke; what is committed stays, the next run does the rest.
+        LeaseHeld: another run works on this destination, and `join` is False.
+        StoreError: a place broke; what is committed stays, and the next run does the rest.
     """
-    job = replace(_job(source, destination, options or CleanOptions()), join=join)
-    return run(job, watcher or Silent())
+    return _run(replace(_job(source, destination, options or CleanOptions()), join=join), watcher)
 
 
 def resume(
@@ -91,21 +67,110 @@ def resume(
     """Go on where the last run stopped, with its source, its weights and its options.
 
     Args:
-        destination: what it cleaned into.
+        destination: the destination of that run.
         watcher: told of the progress.
-        retry_quarantined: try shards again that were given up.
+        retry_quarantined: try quarantined shards again.
 
     Raises:
         InputError: no run was made there.
         LeaseHeld, StoreError: as `clean`.
     """
+    from jobs.driver.job import Job
+    from jobs.ledger.weights import read_weights
+
     last = _last_run(open_store(destination))
     from_, to = _open_places(last.source, destination)
     options = last.clean_options()
     recipe = options.recipe(last.weights_sha256)
-    return run(
-        Job(from_, to, read_weights(to, recipe), recipe, options, retry_quarantined), watcher or Silent()
-    )
+    return _run(Job(from_, to, read_weights(to, recipe), recipe, options, retry_quarantined), watcher)
+
+
+def plan(source: str, destination: str, options: CleanOptions | None = None) -> Plan:
+    """What `clean` would do; writes nothing.
+
+    Raises:
+        InputError, StoreError: as `clean`.
+    """
+    from jobs.ledger.ledger import Ledger
+    from jobs.ledger.reviews import read_reviews
+
+    job = _job(source, destination, options or CleanOptions())
+    return job.plan(Ledger(job.destination).heads(), read_reviews(job.destination))
+
+
+def status(destination: str) -> Status:
+    """What is done, left, quarantined and in work; writes nothing.
+
+    Raises:
+        InputError: it is no place, or can't be read.
+        StoreError: it broke, or a newer version wrote it.
+    """
+    from jobs.upkeep.status import status
+
+    return status(destination)
+
+
+def verify(destination: str) -> Verification:
+    """Compare every committed object with what the ledger says of it; writes nothing.
+
+    Raises:
+        InputError, StoreError: as `status`.
+    """
+    from jobs.upkeep.verify import verify
+
+    return verify(destination)
+
+
+def gc(destination: str, *, delete: bool = False) -> Collected:
+    """Find what crashes left behind, and remove it if `delete`.
+
+    Raises:
+        LeaseHeld: a run works on this destination, and `delete` is True.
+        InputError, StoreError: as `status`.
+    """
+    from jobs.upkeep.gc import gc
+
+    return gc(destination, delete=delete)
+
+
+def findings(destination: str, since: str | None = None) -> Findings:
+    """The summary of a report.
+
+    Args:
+        destination: a place that was cleaned into.
+        since: only pages of runs that began on this day (UTC) or later, as `2026-11-30`.
+
+    Raises:
+        InputError, StoreError: as `status`; or `since` is no day.
+    """
+    from jobs.report.findings import findings
+
+    return findings(destination, since)
+
+
+def write_html(
+    destination: str,
+    folder: Path,
+    since: str | None = None,
+    sample: int = 0,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> HtmlReport:
+    """Write the page for reviewers.
+
+    Args:
+        destination: a place that was cleaned into.
+        folder: a new or empty folder, or one that an earlier call wrote.
+        since: only pages of runs that began on this day (UTC) or later, as `2026-11-30`.
+        sample: the number of unflagged pages to draw at random.
+        progress: told how many pages have their pictures, and how many will.
+
+    Raises:
+        DestinationFull: no space is left in the folder.
+        InputError, StoreError: as `status`; or the folder or another argument is wrong.
+    """
+    from jobs.review.page import write_html
+
+    return write_html(destination, folder, since, sample, progress)
 
 
 def apply_decisions(
@@ -114,17 +179,17 @@ def apply_decisions(
     """Record what reviewers decided, then do what `resume` does: originals of rejected pages come back.
 
     Args:
-        decisions: a file of them, JSON as the report's page saves it or CSV.
-        destination: where the pages are; as the file says if not given.
+        decisions: a file of decisions: JSON, as the page for reviewers saves it, or CSV.
+        destination: where the pages are; None for the destination that the file names.
         watcher: told of the progress.
-
-    Returns:
-        What came of it.
 
     Raises:
         InputError: it is no such file, or no run was made there.
         LeaseHeld, StoreError: as `clean`; the same call again does what is left.
     """
+    from jobs.review.apply import outcome, record
+    from jobs.review.decisions import read_decisions
+
     file = read_decisions(decisions)
     url = destination or file.destination
     if not url:
@@ -135,16 +200,6 @@ def apply_decisions(
     return outcome(to, file, recorded, resume(url, watcher))
 
 
-def plan(source: str, destination: str, options: CleanOptions | None = None) -> Plan:
-    """What `clean` would do; writes nothing.
-
-    Raises:
-        InputError, StoreError: as `clean`.
-    """
-    job = _job(source, destination, options or CleanOptions())
-    return job.plan(Ledger(job.destination).heads(), read_reviews(job.destination))
-
-
 def submit(
     source: str, destination: str, cluster: str, options: CleanOptions | None = None, *, join: bool = False
 ) -> Submitted:
@@ -153,44 +208,68 @@ def submit(
     Args:
         source: an address that the cluster's machines understand: `s3://bucket/prefix`, or the absolute path
             of a folder that all of them have.
-        destination: likewise.
+        destination: an address of the same kinds.
         cluster: the address of its head's dashboard, `http://head:8265`.
-        options: as for `clean`, but for `address`.
+        options: as for `clean`, except `address`.
         join: as for `clean`.
 
     Raises:
-        InputError: as `clean`; or the cluster can't be reached, lets nobody in, or runs another Ray.
-        LeaseHeld: it has a job at work on this destination, with another source or other options.
-        RayError: it fails.
+        InputError: as `clean`; or the cluster can't be reached, refuses the token, or runs another Ray.
+        LeaseHeld: a job with another source or other options works on this destination.
+        RayError: the cluster fails.
     """
+    from jobs.remote.ray_api import JobsApi
+    from jobs.remote.submit import submit
+    from jobs.remote.work import Work
+
     options = options or CleanOptions()
     _open_places(source, destination)
-    _, sha256 = _read_weights(options.model)
+    if options.model == CLEANER and CLEANER.is_file():  # the cluster checks it: here that would load torch
+        sha256 = hashlib.sha256(CLEANER.read_bytes()).hexdigest()
+    else:
+        _, sha256 = _read_weights(options.model)
     work = Work.of(source, destination, options, sha256, join=join)
-    return clusters.submit(JobsApi(cluster), work, options.model)
+    return submit(JobsApi(cluster), work, options.model)
 
 
 def follow(cluster: str, job_id: str, tell: Callable[[str], None]) -> int:
-    """Tell a submitted job's lines until it has ended; its exit code.
+    """Hand a submitted job's lines to `tell` until it has ended; returns its exit code.
 
     Raises:
         InputError: the address or the token is wrong.
-        RayError: the cluster was lost, or knows the job no more.
+        RayError: the cluster was lost, or no longer knows the job.
     """
-    return clusters.follow(JobsApi(cluster), job_id, tell)
+    from jobs.remote.ray_api import JobsApi
+    from jobs.remote.submit import follow
+
+    return follow(JobsApi(cluster), job_id, tell)
 
 
 def submitted(cluster: str) -> list[Listed]:
     """The jobs that were submitted to a cluster, the newest first; raises InputError, RayError."""
-    return clusters.submitted(JobsApi(cluster))
+    from jobs.remote.ray_api import JobsApi
+    from jobs.remote.submit import submitted
+
+    return submitted(JobsApi(cluster))
 
 
 def stop_submitted(cluster: str, job_id: str) -> None:
-    """Tell a submitted job to stop; raises InputError where it is none, or has ended, and RayError."""
-    clusters.stop(JobsApi(cluster), job_id)
+    """Tell a submitted job to stop; raises InputError if there is none or it has ended, and RayError."""
+    from jobs.remote.ray_api import JobsApi
+    from jobs.remote.submit import stop
+
+    stop(JobsApi(cluster), job_id)
+
+
+def _run(job: Job, watcher: Watcher | None) -> RunSummary:
+    from jobs.driver.run import Silent, run
+
+    return run(job, watcher or Silent())
 
 
 def _last_run(to: Store) -> RunRecord:
+    from jobs.ledger.runs import last_runs
+
     runs = last_runs(to, 1)
     if not runs:
         raise InputError(f"No run was made in {to.url} yet: use pumice clean SRC {to.url}.")
@@ -198,12 +277,20 @@ def _last_run(to: Store) -> RunRecord:
 
 
 def _job(source: str, destination: str, options: CleanOptions) -> Job:
+    from jobs.driver.job import Job
+
     weights, sha256 = _read_weights(options.model)
     return Job(*_open_places(source, destination), weights, options.recipe(sha256), options)
 
 
 def _read_weights(model: Path) -> tuple[bytes, str]:
-    """The weights' bytes and their sha256, checked so that a wrong file is a sentence and no dead worker."""
+    """The bytes of the weights and their sha256, checked: wrong weights would end every worker.
+
+    Raises:
+        InputError: the file can't be read, or holds no weights that this version can use.
+    """
+    from model.network.weights import WeightsError, fingerprint, load_weights
+
     try:
         load_weights(model)
         return model.read_bytes(), fingerprint(model)
@@ -212,10 +299,10 @@ def _read_weights(model: Path) -> tuple[bytes, str]:
 
 
 def _open_places(source: str, destination: str) -> tuple[Store, Store]:
-    """Both places, if neither lies in the other.
+    """Both places.
 
     Raises:
-        InputError: they overlap, or an address is wrong.
+        InputError: one lies in the other, or an address is wrong.
     """
     from_, to = open_store(source), open_store(destination)
     inner, outer = f"{to.url.rstrip('/')}/", f"{from_.url.rstrip('/')}/"

@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from jobs.errors import InputError
-from model.page import TILE
 from model.shipped import CLEANER
+from model.tile import TILE
 
 OUTPUT_VERSION = 10
 """Raised whenever new code, or another guard, gives other bytes for the same page and weights."""

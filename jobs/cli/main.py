@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -24,22 +23,20 @@ from jobs.cli.upkeep import gc_command, report_command, resume_command, status_c
 from jobs.config import CleanOptions
 from jobs.errors import InputError, Interrupted, PumiceError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         out.print(f"pumice {version('pumice')}")
         raise typer.Exit
 
 
 @app.callback()
 def pumice(
-    version: Annotated[  # noqa: ARG001 - its callback answers
+    version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version.")
     ] = False,
 ) -> None:

@@ -1,13 +1,20 @@
 """The report's findings on the terminal."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from jobs.report.findings import SHOWN, Findings, PageFigure, Spread
-from jobs.review.page import HtmlReport
+from jobs.cli.console import SHOWN
+from jobs.cli.file_names import FileName
+
+if TYPE_CHECKING:
+    from jobs.report.findings import Findings, PageFigure, Spread
+    from jobs.review.page import HtmlReport
 
 
 def print_findings(out: Console, found: Findings) -> None:
@@ -51,14 +58,13 @@ def _words(spread: Spread) -> str:
 def _print_pages(out: Console, title: str, pages: Iterable[PageFigure], count: int) -> None:
     if not count:
         return
-    # On a narrow terminal a name goes on in the next line: one that is cut names nothing.
-    names = (Column(name, overflow="fold") for name in ("shard", "page"))
-    table = Table(*names, "dirt before", "after", "ink lost", "added", "why", title=title)
+    # Two lines for these headings leave more of a narrow terminal to names.
+    dirt, ink = Column("dirt before", max_width=6), Column("ink lost", max_width=4)
+    table = Table("shard", "page", dirt, "after", ink, "added", "why", title=title)
     for page in pages:
         member = f"{page.member} [{page.page_index}]" if page.page_index else page.member
         table.add_row(
-            # Names come from archives: no markup of theirs counts.
-            Text(page.shard), Text(member), f"{page.dirt_before:.3f}", f"{page.dirt_after:.3f}",
+            FileName(page.shard), FileName(member), f"{page.dirt_before:.3f}", f"{page.dirt_after:.3f}",
             f"{page.ink_lost:.2f}", f"{page.ink_added:.2f}", Text(", ".join(page.reasons)),
         )  # fmt: skip
     out.print(table)

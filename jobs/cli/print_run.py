@@ -1,9 +1,15 @@
 """What a run planned and did, in a few lines on the terminal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
-from jobs.api import RunSummary
-from jobs.ledger.plan import Plan
+if TYPE_CHECKING:
+    from jobs.driver.job import RunSummary
+    from jobs.ledger.plan import Plan
+
 
 MB, GB = 10**6, 10**9
 

@@ -1,15 +1,20 @@
 """What there is to say of a destination, in a few lines on the terminal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
+from jobs.cli.console import SHOWN
 from jobs.cli.print_run import megabytes, print_gone
-from jobs.ledger.lease import Holder
-from jobs.ledger.runs import RunRecord
-from jobs.upkeep.gc import Collected
-from jobs.upkeep.status import Status
-from jobs.upkeep.verify import Verification
 
-SHOWN = 20
+if TYPE_CHECKING:
+    from jobs.ledger.lease import Holder
+    from jobs.ledger.runs import RunRecord
+    from jobs.upkeep.gc import Collected
+    from jobs.upkeep.status import Status
+    from jobs.upkeep.verify import Verification
 
 
 def print_status(out: Console, status: Status) -> None:

@@ -22,7 +22,7 @@ LOG_EVERY_S = 15.0
 
 
 class ProgressBar:
-    """Shows pages, pages/s, megapixels/s and the time left; a context manager and a `jobs.driver.run.Watcher`.
+    """Shows pages, pages/s, megapixels/s and the time left; a context manager and a watcher of runs.
 
     The bar's length is the bytes of source to read: they are known beforehand, pages are not.
     """

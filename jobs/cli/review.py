@@ -2,19 +2,19 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from jobs import api
-from jobs.cli.console import err, out
+from jobs.cli.console import SHOWN, err, out
 from jobs.cli.print_run import print_summary
 from jobs.cli.progress import ProgressBar
-from jobs.review.apply import Applied
 from jobs.review.sampling import CONFIDENCE, SampleFinding
 
-SHOWN = 20
+if TYPE_CHECKING:
+    from jobs.review.apply import Applied
 
 review_app = typer.Typer(help="What people decided about pages.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def apply_command(
     raise typer.Exit(applied.exit_code)
 
 
-def print_applied(to: Console, applied: Applied) -> None:
+def print_applied(to: Console, applied: "Applied") -> None:
     """Say what is on record, what was skipped and what the sample says."""
     to.print(f"{applied.accepted:,} pages accepted, {applied.rejected:,} rejected.")
     for one in applied.skipped[:SHOWN]:

@@ -5,13 +5,11 @@ from typing import Annotated
 import typer
 
 from jobs import api
-from jobs.cli.console import out
+from jobs.cli.console import SHOWN, out
 from jobs.cli.options import Join, Place, takes_options
 from jobs.config import CleanOptions
 from jobs.errors import Interrupted
 from jobs.text import one_line
-
-SHOWN = 20
 
 Cluster = Annotated[str, typer.Option(help="The dashboard of Ray's head: http://HEAD:8265.")]
 

@@ -30,8 +30,8 @@ from jobs.stores.spool import spooling
 from jobs.upkeep.status import Status, status
 from model.guard.guard import Guard
 
-Progress = Callable[[int, int], None]
-"""Is told how many pages have their pictures, and how many are to."""
+PicturesDone = Callable[[int, int], None]
+"""Called with the number of pages that have their pictures, and of those that will have them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class HtmlReport:
 
 
 def write_html(
-    destination: str, folder: Path, since: str | None, sample: int, progress: Progress
+    destination: str, folder: Path, since: str | None, sample: int, progress: PicturesDone
 ) -> HtmlReport:
     """Write the page.
 
@@ -113,7 +113,7 @@ def _since(batches: Iterator[pa.RecordBatch], earliest: str) -> Iterator[pa.Reco
 
 
 def _draw_pictures(
-    out: Folder, places: Places, listing: Listing, progress: Progress
+    out: Folder, places: Places, listing: Listing, progress: PicturesDone
 ) -> dict[int, dict[str, object]]:
     chosen = listing.table.filter(pc.greater_equal(listing.table["picture"], 0))
     names = [*IDENTITY, "source_sha256", "output_sha256"]

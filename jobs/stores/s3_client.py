@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import boto3
 from botocore import exceptions as raised
-from botocore.config import Config
 
 from jobs.errors import DestinationFull, InputError, PumiceError, SourceChanged, StoreError
 
@@ -59,6 +57,10 @@ _REFUSALS: tuple[tuple[frozenset[str], type[PumiceError], str], ...] = (
 
 @cache
 def _made() -> Any:
+    # A third of a second, which `pumice submit` need not wait for: it only looks at addresses.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
     return boto3.Session().client(  # not the default session, which other code may have changed
         "s3",
         config=Config(

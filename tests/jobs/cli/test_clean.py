@@ -13,8 +13,10 @@ import pytest
 from jobs import api
 from jobs.cli.demo import make_archive
 from jobs.config import CleanOptions
+from jobs.driver.run import Silent
 from jobs.errors import InputError, LeaseHeld
 from jobs.ledger.lease import acquire
+from jobs.ledger.plan import Plan
 from jobs.ledger.runs import last_runs
 from jobs.stores.base import LEDGER, Store
 from jobs.stores.open import open_store
@@ -188,7 +190,7 @@ def test_a_missing_source_leaves_no_destination(tmp_path: Path) -> None:
     assert not (tmp_path / "cleaned").exists()
 
 
-class Striker(api.Silent):
+class Striker(Silent):
     """Sends a signal to all cleaners, in the moment in which the first of them has claimed a shard."""
 
     def __init__(self, destination: Path, number: signal.Signals) -> None:
@@ -196,7 +198,7 @@ class Striker(api.Silent):
         self._claims, self._number = destination / LEDGER / "claims", number
         self._thread = threading.Thread(target=self._strike)
 
-    def planned(self, plan: api.Plan) -> None:
+    def planned(self, plan: Plan) -> None:
         self._thread.start()
 
     def _strike(self) -> None:

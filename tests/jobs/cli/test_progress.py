@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from jobs.api import RunSummary
 from jobs.cli import progress
 from jobs.cli.print_run import megabytes, print_plan, print_summary
 from jobs.cli.progress import ProgressBar
+from jobs.driver.job import RunSummary
 from jobs.ledger.plan import Plan, Shard
 from jobs.shard.meter import Progress
 from jobs.stores.base import ObjectInfo

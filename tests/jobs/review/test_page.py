@@ -21,6 +21,7 @@ from jobs.ledger.records import rows_key
 from jobs.report.schema import SCHEMA
 from jobs.review import page as html_report
 from jobs.review import page_rows as html_rows
+from jobs.review.page import HtmlReport
 from jobs.review.page_data import Encoder
 from jobs.review.page_rows import COLUMNS, read_listing
 from jobs.stores.base import Store
@@ -57,7 +58,7 @@ def places(tmp_path: Path) -> tuple[Store, Store]:
     return cleaned_place(tmp_path, files, flags)
 
 
-def written(to: Store, folder: Path, sample: int = 0, since: str | None = None) -> api.HtmlReport:
+def written(to: Store, folder: Path, sample: int = 0, since: str | None = None) -> HtmlReport:
     return api.write_html(to.url, folder, since, sample, lambda done, of: None)
 
 

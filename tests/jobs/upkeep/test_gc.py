@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from jobs import api
 from jobs.errors import LeaseHeld
 from jobs.ledger.lease import acquire
 from jobs.ledger.ledger import Ledger
@@ -117,9 +116,9 @@ def held(settled: Store) -> Iterator[Store]:
 
 def test_nothing_is_removed_beside_a_run(held: Store) -> None:
     stage(held, ONE, b"at work")
-    assert len(api.gc(held.url, min_age_s=0).litter) == 2
+    assert len(gc(held.url, min_age_s=0).litter) == 2
     with pytest.raises(LeaseHeld):
-        api.gc(held.url, delete=True, min_age_s=0)
+        gc(held.url, delete=True, min_age_s=0)
     assert len(list(held.leftovers())) == 2
 
 
