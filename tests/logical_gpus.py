@@ -1,6 +1,6 @@
 """The command line with GPUs that only Ray believes in: python -m tests.logical_gpus FOLDER clean SRC DST ...
 
-Cleaners that Ray places on GPUs clean on the CPU. Each writes into FOLDER where it is and what Ray shows it,
+Workers that Ray places on GPUs clean on the CPU. Each writes into FOLDER where it is and what Ray shows it,
 and what is handed to it; it begins nothing before FOLDER/go is there. So a test decides what comes first.
 """
 
@@ -26,7 +26,7 @@ GO, DRAINING, START_S = "go", "draining", "start_s"
 
 @dataclass(frozen=True)
 class Seen:
-    """A cleaner's place, or a shard that was handed to it; written by the cleaner, read by the test."""
+    """Where a worker is, or a shard that it got; the worker writes it, the test reads it."""
 
     node: str
     pid: int
@@ -38,7 +38,7 @@ class Seen:
 
 
 class OnCpu(Worker):
-    """A cleaner that does on the CPU what it is told to do on a GPU, once it may."""
+    """A worker that does its work for a GPU on the CPU; it waits for FOLDER/go."""
 
     folder: Path
 
@@ -65,12 +65,12 @@ class OnCpu(Worker):
 
 
 def seen(folder: Path) -> list[Seen]:
-    """All notes of the cleaners so far."""
+    """All notes of the workers so far."""
     return [Seen(**json.loads(path.read_text())) for path in folder.glob("*.json")]
 
 
 def main(folder: Path, arguments: list[str]) -> None:
-    """Run the command line so, with no patience where FOLDER/start_s says how little."""
+    """Run the command line with these workers; FOLDER/start_s, if it exists, replaces START_S."""
     asked = fleet._draining
 
     def draining() -> set[str]:

@@ -52,7 +52,7 @@ def wait_for_end(family: list[tuple[int, str]], seconds: float = 120) -> None:
 
 
 def signal_workers(pid: int, number: signal.Signals) -> list[int]:
-    """Send a signal to all cleaners below a process; their pids."""
+    """Send a signal to all workers below a process; their pids."""
     workers = [child for child, command in descendants(pid) if command.startswith("ray::Worker")]
     for worker in workers:
         os.kill(worker, number)

@@ -1,7 +1,7 @@
 """One attempt at one shard, in one process: claim → clean and stage → commit → publish.
 
-Whatever happens, the destination holds the whole result or nothing of it; what is left behind by a crash is
-found by the ledger's `roll_forward`. Runs without Ray, so that a shard can be cleaned and debugged alone.
+The destination always holds the whole result or nothing of it; the ledger's `roll_forward` finds what a crash
+left. An attempt needs no Ray, so that one shard can be cleaned and debugged by itself.
 """
 
 import socket
@@ -24,14 +24,14 @@ from jobs.stores.base import Staged, Store
 from jobs.stores.spool import spool, spooling
 
 MANY = 10
-"""Fewer failed pages are taken for their own fault, whatever their share."""
+"""If fewer pages failed, whatever their share, the cause is taken to be the pages themselves."""
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where shards are cleaned: both places, the threads, the bounds and the recipe.
+    """What attempts share: both stores, the threads, the bounds and the recipe.
 
-    Of a shard with many failed pages, `max_failed` is the share that is taken for the pages' own fault.
+    An attempt fails if the share of failed pages is above `max_failed`, 0..1, and they are many.
     """
 
     source: Store
@@ -47,26 +47,26 @@ def clean_shard(task: Task, shop: Workshop, meter: Meter | None = None) -> Commi
     """Make one attempt.
 
     Args:
-        task: which.
-        shop: where.
-        meter: counts what is done; the bench's if not given.
+        task: the shard and the attempt.
+        shop: what attempts share.
+        meter: counts the work; the bench's if not given.
 
     Returns:
-        The commit, published; None if another attempt has the shard or was faster.
+        The published commit; None if another attempt has the shard or was faster.
 
     Raises:
-        SourceChanged: an object of the source changed or vanished meanwhile.
+        SourceChanged: an object of the source was changed or removed meanwhile.
         DestinationFull: no space is left in the destination or for temporary files.
-        StoreError: a place broke; nothing of the attempt is visible.
+        StoreError: a store broke; nothing of the attempt is visible.
         DeviceError: the device can't run the network.
-        TooManyFailed: more pages failed than is taken for their own fault; nothing of them is visible.
+        TooManyFailed: more pages failed than `shop.max_failed` allows; nothing of the attempt is visible.
     """
     ledger = Ledger(shop.destination)
-    claim = Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)
+    claim = task.claim
     if not ledger.claim(claim):
         return None
     commit = _commit(task, shop.recipe, _stage(task, claim, shop, meter or shop.bench.meter))
-    # From here on nothing is discarded on an error: the commit may stand although its answer got lost.
+    # From here on nothing is discarded after an error: the commit may exist although the answer was lost.
     if not ledger.commit(commit):
         return None
     ledger.publish(commit)
@@ -75,7 +75,7 @@ def clean_shard(task: Task, shop: Workshop, meter: Meter | None = None) -> Commi
 
 @dataclass(frozen=True)
 class _Result:
-    """What was staged, the report last, and what it amounts to."""
+    """What was staged, the rows last, with its totals."""
 
     staged: tuple[Staged, ...]
     members: int
@@ -85,7 +85,7 @@ class _Result:
 
 
 def _stage(task: Task, claim: Claim, shop: Workshop, meter: Meter) -> _Result:
-    """Stage the shard's objects and its report; on any error nothing stays staged."""
+    """Stage the shard's objects and its rows; on any error nothing stays staged."""
     staged: list[Staged] = []
     with (
         spooling(),
@@ -126,7 +126,7 @@ def _check_failures(pages: Counter[str], max_failed: float) -> None:
 def _stage_pages(
     shard: Shard, claim: Claim, shop: Workshop, meter: Meter, rewriter: Rewriter, staged: list[Staged]
 ) -> str | None:
-    """Stage the cleaned objects; the code of what is wrong with a damaged archive."""
+    """Stage the cleaned objects; returns the error code of a damaged archive, or None."""
     if shard.kind == "files":
         rewriter.rewrite(
             FilesReader(shop.source, shard.objects, meter),
@@ -143,7 +143,7 @@ def _stage_pages(
         return None
     except ArchiveDamaged as error:
         damaged = error.code
-    # Half an archive must not look like a whole one: the mirror gets the damaged bytes as they are.
+    # A part of an archive must not look like a whole one: the destination gets the damaged bytes unchanged.
     with (
         staging(shop.destination, info.key, claim.id, staged) as upload,
         open_metered(shop.source, info, meter) as stream,

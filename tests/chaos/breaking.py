@@ -1,4 +1,4 @@
-"""A place whose every step can be broken: the process killed or frozen at it, or the step made to fail."""
+"""A store that can break at every step: the process is killed or frozen there, or the step fails."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ from jobs.stores.base import Store
 CHANGES = frozenset(
     {"create", "put", "delete", "stage", "publish", "discard", "discard_attempt", "write", "finish", "abort"}
 )
-"""What changes something in a place or in an upload: between two of these, a crash leaves the same behind."""
+"""The methods that change a store or an upload; between two of them every crash leaves the same behind."""
 
 Act = Callable[[str, bool], None]
-"""Is called with a step's name, before it and (True) after it."""
+"""Called with the name of a step, before it (False) and after it (True)."""
 
 
 class Breaking:
-    """Hands everything on to a store, and calls `act` around each change; uploads are wrapped likewise."""
+    """Passes all calls on to a store, and calls `act` before and after each change, of its uploads too."""
 
     def __init__(self, inner: Any, act: Act) -> None:
         self._inner, self._act = inner, act
@@ -57,7 +57,7 @@ def kill_at(store: Store, moment: int) -> Store:
 
 
 def freeze_at(store: Store, moment: int) -> Store:
-    """SIGSTOP for this process at a moment: somebody has to wake it."""
+    """SIGSTOP for this process at a moment: another process has to wake it."""
     return Breaking(store, Countdown(moment, lambda: os.kill(os.getpid(), signal.SIGSTOP)))  # type: ignore[return-value]
 
 

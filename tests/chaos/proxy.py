@@ -1,4 +1,4 @@
-"""An HTTP proxy before the S3 server that does to requests what networks and services do, now and then."""
+"""An HTTP proxy before the S3 server that breaks requests at random, as networks and services do."""
 
 import random
 import socket
@@ -18,7 +18,7 @@ _CODES = {"500": ("Internal Server Error", "InternalError"), "503": ("Service Un
 
 
 class FaultyProxy(socketserver.ThreadingTCPServer):
-    """Each request is struck by one of `faults` at a rate of `rate`; `struck` counts them."""
+    """A share `rate` of requests meets one of `faults`; `struck` counts them."""
 
     daemon_threads = True
     allow_reuse_address = True

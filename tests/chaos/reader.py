@@ -1,4 +1,4 @@
-"""A reader in a process of its own that looks at a folder all the time, and notes what it must never see."""
+"""A reader, in a process of its own, that reads a folder all the time and notes what it must never see."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ print(json.dumps([looks, sorted(partial)]))
 
 @dataclass
 class Seen:
-    """How many whole looks were taken, and at what something else than a whole result was seen."""
+    """How often the whole folder was read, and the keys at which the reader saw no whole result."""
 
     looks: int = 0
     partial: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A whole run without Ray, in this process: the real `run()`, lease and all, and one attempt after the other.
+"""A whole run without Ray, in this process: the real `run()` with its lease, and one attempt after another.
 
 So that a test can break it at any step of the protocol, in seconds and as often as it likes.
 """
@@ -22,7 +22,7 @@ from tests.samples import RECIPE, workshop
 
 
 def work(job: Job, plan: Plan, dispatch: Dispatch, watch: Callable[[Progress], None]) -> None:
-    """What a cluster does, for one process."""
+    """Does what a cluster does, in this process."""
     with workshop(job.source, job.destination) as shop:
         while dispatch.waiting:
             while task := dispatch.next_task():

@@ -56,7 +56,7 @@ def claims_of(destination: Path, worker: int) -> list[str]:
 
 
 def frozen_at_work(raylet: int, destination: Path) -> tuple[int, list[str]]:
-    """Freeze a cleaner of this node while it has claims: its pid, and what it will never finish."""
+    """Freeze a worker of this node while it has claims: its pid, and what it will never finish."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for worker, command in list(descendants(raylet)):

@@ -57,7 +57,7 @@ class Machines:
         )  # fmt: skip
 
     def until(self, what: Callable[[list[Seen]], object]) -> list[Seen]:
-        """Wait until the cleaners' notes say so."""
+        """Wait until the workers' notes say so."""
         deadline = time.monotonic() + PATIENCE_S
         while not what(found := seen(self.folder)):
             assert time.monotonic() < deadline, found
@@ -134,7 +134,7 @@ def attempts(destination: str) -> dict[str, int]:
 
 
 def busy(node: "cluster_utils.Node", shards: int) -> Callable[[list[Seen]], bool]:
-    """Whether cleaners of this machine have so many shards in work."""
+    """Whether workers of this machine have this many shards in work."""
     return lambda notes: len(handed(notes, node)) >= shards
 
 

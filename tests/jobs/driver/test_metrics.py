@@ -48,7 +48,7 @@ def cluster() -> Iterator[tuple[str, int]]:
 
 
 def scraped(port: int) -> tuple[Series, dict[str, str]]:
-    """Our samples by their name and their labels of ours; the types of our metrics."""
+    """Samples of Pumice's metrics, by name and labels; the types of these metrics."""
     from prometheus_client.parser import text_string_to_metric_families
 
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:

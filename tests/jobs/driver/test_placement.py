@@ -1,4 +1,4 @@
-"""Which cleaners a machine gets, on paper."""
+"""Which workers a machine gets, on paper."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def layout(*nodes: Node, shards: int = 100, **options: object) -> Layout:
 
 
 def room(node: Node, *others: Node, shards: int = 100, **options: object) -> list[tuple[str, int, float]]:
-    """Device, threads and GPU share of each of a machine's cleaners."""
+    """Device, threads and GPU share of each of a machine's workers."""
     slots = layout(node, *others, shards=shards, **options).slots(node)
     assert all(slot.node == node.id for slot in slots)
     # Ray must have room for all of them at once.

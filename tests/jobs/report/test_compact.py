@@ -1,4 +1,4 @@
-"""Compaction: what it costs, and what is left of it when it is killed, doubled or broken."""
+"""Compaction: its cost, and what it leaves behind if it is killed, run twice or broken."""
 
 import io
 import signal

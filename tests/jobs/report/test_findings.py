@@ -1,4 +1,4 @@
-"""What a destination's report comes to: counted right, bounded, and honest about what it could not read."""
+"""The summary of a report: its counts, its bounds, and the shards that it could not read."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import find_shards
 from jobs.ledger.records import rows_key
 from jobs.report.compact import compact
-from jobs.report.findings import SHOWN, Spread, _Sums
+from jobs.report.findings import SHOWN, Findings, Spread, _Sums
 from jobs.report.schema import SCHEMA, Row, write_parquet
 from jobs.shard.attempt import clean_shard
 from jobs.stores.local import LocalStore
@@ -33,7 +33,7 @@ STATE = Condition(0.5, 0.1, 0.01, 0.8, 0.9, 0.1, 0.2)
 ROW = Row("a.tar", "1.png", 0, 0, "cleaned", before=STATE, after=STATE)
 
 
-def counted(rows: Sequence[Row], **columns: list[object]) -> api.Findings:
+def counted(rows: Sequence[Row], **columns: list[object]) -> Findings:
     sink = io.BytesIO()
     write_parquet([rows], sink, "20260102T000000Z-0", "recipe", "cpu", 1)
     table = pq.read_table(io.BytesIO(sink.getvalue()))
@@ -45,7 +45,7 @@ def counted(rows: Sequence[Row], **columns: list[object]) -> api.Findings:
     return sums.findings({})
 
 
-def told(found: api.Findings) -> str:
+def told(found: Findings) -> str:
     shown = Console(file=io.StringIO(), width=140, highlight=False, soft_wrap=True)
     print_findings(shown, found)
     assert isinstance(shown.file, io.StringIO)

@@ -1,4 +1,4 @@
-"""The report as one table: every page once for whoever reads it, and no more work than what changed."""
+"""The report as one table: readers see every page once, and updates cost only what changed."""
 
 import io
 import os
