@@ -1,7 +1,7 @@
-"""The files behind the pages that get pictures: as the source has them and as they were cleaned.
+"""The files of the pages that get pictures, from the source and from the destination.
 
-Every archive that is needed is read once, front to back, source and result side by side; files in it that
-nobody asked for are passed over. One page's two files are held at a time.
+Every archive that is needed is read once, from front to back, source and result at the same time; other files
+in it are skipped. Memory holds the two files of one page, and `_OUT_OF_TURN` more.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from jobs.shard.meter import Meter, open_metered
 from jobs.stores.base import Store
 from jobs.text import valid_text
 
-_OUT_OF_TURN = 4  # files of a source whose order is another than its result's, that are kept for their turn
+_OUT_OF_TURN = 4  # files of a source that are kept for later, if its order differs from its result's
 
 FileId = tuple[str, int]
 """A member's name and index, as its rows have them."""
@@ -29,7 +29,7 @@ FileId = tuple[str, int]
 
 @dataclass(frozen=True)
 class Wanted:
-    """A page that gets pictures; `number` is theirs."""
+    """A page that gets pictures; `number` is the number of its pictures."""
 
     number: int
     shard: str
@@ -41,13 +41,13 @@ class Wanted:
 
     @property
     def file(self) -> FileId:
-        """The file that it is a page of."""
+        """The file that has the page."""
         return self.member, self.member_index
 
 
 @dataclass(frozen=True)
 class Found:
-    """A page's file before and after, None where it can't be shown; `note` says why, if so."""
+    """A page's file before and after; None if it can't be shown, and then `note` says why."""
 
     page: Wanted
     before: bytes | None
@@ -56,7 +56,7 @@ class Found:
 
 
 class Places:
-    """Where pages are found: a destination, and the source of its last run if that can be reached."""
+    """Finds pages in a destination, and in the source of its last run if that can be read."""
 
     def __init__(self, to: Store) -> None:
         self._to = to
@@ -98,7 +98,7 @@ class Places:
             yield self._checked(page, None, None)
 
     def _checked(self, page: Wanted, old: bytes | None, new: bytes | None) -> Found:
-        """Leave out what isn't the file that the page's row speaks of."""
+        """Leave out files that are not those that the page's row names."""
         old_is_it, new_is_it = _is(old, page.source_sha256), _is(new, page.output_sha256)
         if not new_is_it:
             note = "The cleaned page is gone, or was changed, since the report was written."
@@ -117,7 +117,7 @@ _Files = Iterator[tuple[FileId, bytes]]
 
 
 def _paired(before: _Files, after: _Files) -> Iterator[tuple[FileId, bytes | None, bytes]]:
-    """Each file of `after` with the one of `before`: both come in one order as long as they are unchanged."""
+    """Each file of `after` with the one of `before`; both have the same order if they are unchanged."""
     early: dict[FileId, bytes] = {}
     for file, new in after:
         while file not in early and len(early) < _OUT_OF_TURN and (one := next(before, None)):
@@ -126,7 +126,7 @@ def _paired(before: _Files, after: _Files) -> Iterator[tuple[FileId, bytes | Non
 
 
 def _files(store: Store | None, commit: Commit | None, wanted: Collection[FileId]) -> _Files:
-    """The wanted files of a shard that can be had, as `store` has them."""
+    """The wanted files of a shard that `store` has."""
     if store is None or commit is None or commit.voided:
         return
     try:

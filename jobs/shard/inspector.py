@@ -1,7 +1,7 @@
-"""Who looks at pages before and after the network: what is no text is left alone, what lost ink is suspected.
+"""Judges pages before and after the network: some are not cleaned, others are suspected of lost ink.
 
-The inspector works on codec threads, on pages at 150 dpi, and says for the report what it saw. The guard and
-the measures run on the network's device.
+The inspector runs on codec threads and looks at pages at 150 dpi. The guard and the measures run on the
+network's device.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from model.judging.paper_map import paper_map
 from model.judging.text_or_picture import unlike_text
 from model.page import Grey, Pixels
 
-_SURE = 0.3  # of a cell that lost ink
+_SURE = 0.3  # the chance of lost ink from which strokes come back
 _FEATHER = 1.5  # pixels at 150 dpi
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A decoded page, and the same in grey at 150 dpi or less."""
+    """A decoded page, and the same page in grey at `dpi`, which is 150 or less."""
 
     page: Page
     grey: Grey
@@ -36,7 +36,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said of a cleaned page; without reasons there is no suspicion."""
+    """The judgement of a cleaned page; the page is suspected if there are reasons."""
 
     before: Condition
     after: Condition
@@ -44,15 +44,15 @@ class Verdict:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why a person should look at the page, if at all."""
+        """Why a person should look at the page; may be empty."""
         return self.fidelity.reasons
 
 
 class Inspector:
-    """Judges pages; may be used from several threads."""
+    """Judges pages; several threads may use it."""
 
     def __init__(self, guard: Guard, on_suspicion: OnSuspicion = "flag") -> None:
-        """Take a guard, and what becomes of pages that it suspects."""
+        """Take a guard, and the option for pages that it suspects."""
         self._guard = guard
         self._on_suspicion = on_suspicion
 
@@ -60,7 +60,7 @@ class Inspector:
         """Look at a page before it is cleaned.
 
         Raises:
-            PageError: unlike_training: the network never learnt from such pages.
+            PageError: unlike_training: the network was not trained on such pages.
         """
         grey, dpi = at_scale(page.pixels, page.info.dpi)
         kind = unlike_text(page.pixels, grey, dpi)
@@ -73,10 +73,10 @@ class Inspector:
         """Judge a cleaned page.
 
         Returns:
-            The page that is to be written, and what is to be said of it.
+            The page to write, of the same shape and dtype, and the judgement.
 
         Raises:
-            PageError: suspected: its original is to stay.
+            PageError: suspected: its original must stay.
         """
         after = self._at_scale(scan, cleaned)
         comparison = self._guard.compare(scan.grey, after)
@@ -99,12 +99,12 @@ class Inspector:
 
 
 def blended(scan: Scan, cleaned: Pixels, lost: Chances) -> Pixels:
-    """The cleaned page with the scan's strokes where ink was lost, on paper as white as the rest.
+    """The cleaned page with the scan's strokes where ink was lost; of the same shape and dtype.
 
     Args:
         scan: the page before.
         cleaned: the page after, (H, W) or (H, W, 3).
-        lost: how surely ink was lost at each pixel of `scan.grey`, 0..1.
+        lost: the chance that ink was lost at each pixel of `scan.grey`, 0..1.
     """
     size = cleaned.shape[1::-1]
     white = float(np.iinfo(cleaned.dtype).max)

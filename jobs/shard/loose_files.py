@@ -1,4 +1,4 @@
-"""Loose files as if they were an archive: the same reader and writer, one object a member."""
+"""Loose files with the interface of an archive: each object is a member."""
 
 import io
 import tarfile
@@ -14,7 +14,7 @@ from jobs.text import valid_text
 
 
 class FileEntry:
-    """One loose file; good until the reader moves on."""
+    """One loose file; it can be read until the reader moves on."""
 
     def __init__(self, info: ObjectInfo, index: int, stream: io.BufferedReader) -> None:
         name = valid_text(info.key.rpartition("/")[2])
@@ -33,7 +33,7 @@ class FileEntry:
 
 
 class FilesReader:
-    """Iterates over loose files, opening one at a time."""
+    """Iterates over loose files; opens one at a time."""
 
     comment = b""
 
@@ -43,19 +43,19 @@ class FilesReader:
         self._meter = meter
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the files in key order; raises SourceChanged, StoreError."""
+        """Yield the files in the given order; raises SourceChanged, StoreError."""
         for index, info in enumerate(self._objects):
             with open_metered(self._source, info, self._meter) as stream:
                 yield FileEntry(info, index, stream)
 
 
 class FilesWriter:
-    """Stages one object a member, each under the key that its source has."""
+    """Stages one object for each member, under the key of its source."""
 
     def __init__(
         self, destination: Store, objects: Sequence[ObjectInfo], attempt: str, staged: list[Staged]
     ) -> None:
-        """Stage in the name of `attempt`; what is staged is appended to `staged`."""
+        """Stage for `attempt`; what is staged is appended to `staged`."""
         self._destination = destination
         self._objects = objects
         self._attempt = attempt
@@ -67,14 +67,14 @@ class FilesWriter:
             copy_exact(data, upload, size)
 
     def copy(self, member: Member, raw: Iterable[bytes]) -> None:
-        """Stage the file as it is."""
+        """Stage the file unchanged."""
         with self._staging(member) as upload:
             for chunk in raw:
                 upload.write(chunk)
 
     def close(self) -> None:
-        """Nothing is open between members."""
+        """Do nothing: no file is open between members."""
 
     def _staging(self, member: Member) -> AbstractContextManager[Upload]:
-        # The member's name is for people; the key may hold bytes that are no text.
+        # The member's name is valid text; the key may have bytes that are not UTF-8.
         return staging(self._destination, self._objects[member.index].key, self._attempt, self._staged)

@@ -1,6 +1,6 @@
-"""The members of an archive, one by one: what each of them is, and what the report calls it.
+"""The members of an archive, one by one: the class of each and its name in the report.
 
-Rewriting a shard, verifying it and showing its pages must agree on both, so they all get members from here.
+Rewriting a shard, verifying it and showing its pages must agree on both, so all three get members from here.
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class _Found:
 
 @dataclass(frozen=True)
 class Carried(_Found):
-    """A member without pages: it is copied as it stands."""
+    """A member without pages: it is copied unchanged."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class PageMember(_Found):
 
 @dataclass(frozen=True)
 class Nested(_Found):
-    """An archive within the archive; `depth` is the number of archives around its own members."""
+    """An archive within the archive; `depth` is the number of archives around it."""
 
     kind: ArchiveKind
     depth: int
@@ -66,8 +66,8 @@ class Nested(_Found):
         """Copy the archive to a temporary file, which is returned at its start; close it.
 
         Raises:
-            PageError: its content can't be read; the archive around it goes on.
-            ArchiveDamaged: the archive around it ends in the middle.
+            PageError: its content can't be read; the next members can.
+            ArchiveDamaged: the archive around it ends within it.
             OSError: the temporary folder can't be used; see `spooling`.
         """
         content = spool()
@@ -88,9 +88,9 @@ def members(entries: Iterable[Entry], limits: Limits, archive: str = "", depth: 
 
     Args:
         entries: the archive's; each is good until the next one is asked for.
-        limits: the bounds of what is opened.
+        limits: the bounds of pages and archives that are opened.
         archive: the archive's own name within the shard; empty for the shard itself.
-        depth: the number of archives around the entries, without the shard itself.
+        depth: the number of archives around it.
 
     Raises:
         ArchiveDamaged, SourceChanged, StoreError: as `entries`.

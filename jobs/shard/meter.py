@@ -1,4 +1,4 @@
-"""What a worker has done so far, counted as it goes; the driver's progress bar asks for it."""
+"""Counts the work of a worker while it runs, for the driver's progress bar and metrics."""
 
 import io
 import threading
@@ -10,22 +10,22 @@ from jobs.archives.member import CHUNK, RawReader
 from jobs.stores.base import ObjectInfo, Store
 
 Kinds: TypeAlias = Mapping[tuple[str, str], int]
-"""Pages by the status and the error code of their rows; the code is empty where there is none."""
+"""Numbers of pages by the status and the error code of their rows; the code is empty if there is none."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a worker has done since it started, and what it has in work at this moment; sums are of several.
+    """What a worker has done since it started, and what it has in work now; or a sum over workers.
 
     Attributes:
-        pages: accounted for, those passed through too.
-        pixels: of pages that the network cleaned.
-        bytes_read: of the source.
-        busy_s: seconds that the network worked.
-        starved_s: seconds that the network had no page to work at.
-        to_clean: pages handed in that the network has not begun.
-        to_encode: pages that it cleaned and that are not encoded yet.
-        in_flight: attempts.
+        pages: pages with rows, also those that were passed through.
+        pixels: pixels of pages that the network cleaned.
+        bytes_read: bytes read from the source.
+        busy_s: seconds in which the network worked.
+        starved_s: seconds in which the network had no page.
+        to_clean: pages that wait for the network.
+        to_encode: pages that the network cleaned and that are not encoded yet.
+        in_flight: attempts that are being made.
     """
 
     pages: int = 0
@@ -51,14 +51,14 @@ class Progress:
 
     @property
     def done(self) -> "Progress":
-        """This without what is in work."""
+        """The same without what is in work."""
         return replace(self, to_clean=0, to_encode=0, in_flight=0)
 
 
 class Meter:
-    """Counts what a worker does, or an attempt of it, which counts for its worker too; any thread may add.
+    """Counts the work of a worker, or of an attempt, which is added to `whole`, too; any thread may add.
 
-    `kinds` is what the pages of an attempt came to, once that is known.
+    `kinds` counts the pages of an attempt, at its end.
     """
 
     def __init__(self, whole: "Meter | None" = None) -> None:
@@ -68,7 +68,7 @@ class Meter:
         self._whole = whole
 
     def add(self, more: Progress) -> None:
-        """Count some more, or less of what is in work."""
+        """Add work; negative numbers remove what is no longer in work."""
         with self._lock:
             self._now += more
         if self._whole:
@@ -81,7 +81,7 @@ class Meter:
 
 
 class _Metered(RawReader):
-    """A stream that counts what is read of it."""
+    """A stream that counts the bytes that are read."""
 
     def __init__(self, stream: BinaryIO, meter: Meter) -> None:
         self._stream = stream
@@ -107,5 +107,5 @@ class _Metered(RawReader):
 
 
 def open_metered(source: Store, info: ObjectInfo, meter: Meter) -> io.BufferedReader:
-    """Open an object so that what is read of it shows in the progress; raises as `Store.open`."""
+    """Open an object; `meter` counts the bytes that are read. Raises as `Store.open`."""
     return io.BufferedReader(_Metered(source.open(info), meter), CHUNK)

@@ -1,4 +1,4 @@
-"""A file of pages on its way through the pipeline, and the rows that account for it."""
+"""A file of pages in the pipeline, and the rows of its pages."""
 
 import hashlib
 import io
@@ -12,12 +12,12 @@ from jobs.report.schema import Row, Status
 from jobs.shard.pipeline import CleanedPage
 from jobs.shard.policy import POLICY
 
-_MAX_SIDE = 2**31 - 1  # of the report's columns
+_MAX_SIDE = 2**31 - 1  # what a column of the report can hold
 
 
 @dataclass
 class PageFile:
-    """A member that holds pages: its bytes and, one after the other, what became of its frames."""
+    """A member that holds pages: its bytes, and the outcomes of its frames in order."""
 
     shard: str
     name: str
@@ -28,11 +28,11 @@ class PageFile:
 
     @property
     def held(self) -> int:
-        """Bytes of the file and of what it has become so far."""
+        """Bytes of the file and of its cleaned frames so far."""
         return len(self.data) + sum(len(one.data) for one in self.outcomes if isinstance(one, CleanedPage))
 
     def write(self, writer: Writer) -> list[Row]:
-        """Write the file with its cleaned frames, or as it was if there are none; the rows of its pages."""
+        """Write the file with its cleaned frames, or unchanged if there are none; returns the pages' rows."""
         cleaned = [one for one in self.outcomes if isinstance(one, CleanedPage)]
         if not cleaned:
             return self._write_as_it_was(writer, self.outcomes)
@@ -43,7 +43,7 @@ class PageFile:
             ]
             output = assemble(self.document, frames)
         except PageError as error:
-            # What is wrong with one page that has to come along keeps all of its file from being written.
+            # A page that can't be copied into the new file prevents all of that file.
             whole = PageError(error.code, f"Left as it is, because its file can't be put together: {error}")
             outcomes = [one if isinstance(one, PageError) else whole for one in self.outcomes]
             return self._write_as_it_was(writer, outcomes)
@@ -69,7 +69,7 @@ class PageFile:
 
     def _with_frame(self, row: Row, index: int) -> Row:
         if index >= len(self.document.frames):
-            return row  # not even the header could be read
+            return row  # the header could not be read
         frame = self.document.frames[index]
         dpi_x, dpi_y = frame.dpi or (None, None)
         return replace(
@@ -79,7 +79,7 @@ class PageFile:
 
 
 def _sensible(side: int) -> int | None:
-    """A side that a page can have; what a refused frame claims may be any number."""
+    """The side if a page can have it: the header of a refused frame may hold any number."""
     return side if 0 < side <= _MAX_SIDE else None
 
 
@@ -90,7 +90,7 @@ def refused(shard: str, name: str, member: Member, error: PageError) -> Row:
 
 
 def copied(row: Row, error: ArchiveDamaged) -> Row:
-    """The row of a page whose archive turned out to be damaged and was copied as it is."""
+    """The row of a page whose archive was found to be damaged and was copied unchanged."""
     status: Status = "failed" if row.status == "failed" else "passed_through"
     return replace(
         row,
@@ -107,7 +107,7 @@ def copied(row: Row, error: ArchiveDamaged) -> Row:
 
 
 def damaged(shard: str, name: str, size: int, error: ArchiveDamaged) -> Row:
-    """The row of a damaged archive itself; it stands for the pages that could not be found."""
+    """The row of a damaged archive itself, in place of the pages that could not be found."""
     return Row(
         shard, name, -1, 0, "failed", error_code=error.code, error=str(error), bytes_in=size, bytes_out=size
     )

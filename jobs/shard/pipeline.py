@@ -1,12 +1,12 @@
-"""Pages through decode, the network and encode: on threads, in groups, each page's result behind a ticket.
+"""Decodes pages, cleans them in groups and encodes them, on threads; a ticket gives each page's result.
 
 One `Bench` serves all shards of a worker process. Decoding and encoding run on a pool of threads (the codecs
-free the GIL); the network runs on one thread, which takes groups in the order they were handed in. What goes
-into a group is decided by the pages' headers and their order alone, never by timing: a page's bytes must not
-depend on how busy the machine was.
+release the GIL). The network runs on one thread, which takes groups in the order in which they were handed
+in. Only the headers of pages and their order decide what a group holds, never time: the bytes of a page must
+not depend on how busy the machine was.
 
-Codec threads wait for nothing and the device waits for codec threads only, so nothing can lock up. Every
-result is the future of a pool: whatever is raised, or cancelled by the end of the bench, reaches the waiter.
+Codec threads wait for nothing, and the device thread waits only for codec threads, so there is no deadlock.
+Every result is the future of a pool: the waiter gets every error, and the cancellation by the bench's end.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class PageCleaner(Protocol):
-    """What the pipeline asks of the network."""
+    """The network, as the pipeline uses it."""
 
     def clean(self, pages: Sequence[Pixels]) -> list[Pixels]:
         """Clean pages of one shape and dtype; results of the same shapes and dtypes."""
@@ -39,20 +39,20 @@ class PageCleaner(Protocol):
 
 
 class PageInspector(Protocol):
-    """What the pipeline asks of whoever judges pages; asked from several threads."""
+    """The judge of pages, as the pipeline uses it; several threads do."""
 
     def look(self, page: Page) -> Scan:
-        """Look at a page before it is cleaned; PageError if it is to be left alone."""
+        """Look at a page before it is cleaned; raises PageError if it must not be cleaned."""
         ...
 
     def judge(self, scan: Scan, cleaned: Pixels) -> tuple[Pixels, Verdict]:
-        """What is to be written of a cleaned page, and what to be said; PageError if its original stays."""
+        """The page to write, and its judgement; raises PageError if the original must stay."""
         ...
 
 
 @dataclass(frozen=True)
 class CleanedPage:
-    """One page's result: the encoded file (or frame), what is said of it, what it cost in milliseconds."""
+    """One page's result: the encoded file (or frame), the judgement, times in milliseconds."""
 
     data: bytes
     sha256: str
@@ -72,14 +72,14 @@ class Bench:
     def __init__(
         self, cleaner: PageCleaner, inspector: PageInspector, threads: int, batch_pixels: int = 0
     ) -> None:
-        """Set the threads up.
+        """Start the threads.
 
         Args:
-            cleaner: used from one thread only.
-            inspector: used from the codecs' threads.
-            threads: for codecs.
-            batch_pixels: pages of one size are cleaned together up to this many pixels; 0 takes them one by
-                one, which is as fast on a CPU.
+            cleaner: the network; used by one thread.
+            inspector: the judge; used by the codec threads.
+            threads: number of codec threads.
+            batch_pixels: pages of the same size are cleaned together up to this many pixels; 0 cleans them
+                one by one, which is as fast on a CPU.
         """
         self.meter = Meter()
         self._cleaner = cleaner
@@ -99,20 +99,20 @@ class Bench:
         self._codecs.shutdown(cancel_futures=True)
 
     def grouping(self) -> "Grouping":
-        """A fresh line of pages, for one shard."""
+        """The groups of one shard."""
         return Grouping(self, self._batch_pixels)
 
     def decode(self, data: bytes, document: Document, index: int) -> _Decoded:
-        """Decode on a codec thread; the future holds the page and the milliseconds it took."""
+        """Decode on a codec thread; the future has the page and the time in milliseconds."""
         self.meter.add(Progress(to_clean=1))
         return _submit(self._codecs, _timed, lambda: self._inspector.look(decode(data, document, index)))
 
     def clean(self, group: list[_Decoded], stopped: threading.Event) -> Future[_Results]:
-        """Clean a group on the device thread, unless `stopped`, and have it encoded on codec threads."""
+        """Clean a group on the device thread, unless `stopped`, and encode it on codec threads."""
         return _submit(self._device, self._run, group, stopped)
 
     def forget(self, group: list[_Decoded]) -> None:
-        """Count pages no longer that wait for the network."""
+        """Remove pages from the count of those that wait for the network."""
         self.meter.add(Progress(to_clean=-len(group)))
 
     def _run(self, group: list[_Decoded], stopped: threading.Event) -> _Results:
@@ -127,7 +127,7 @@ class Bench:
                     results[position].set_exception(error)
         finally:
             self.forget(group)
-        # A colour scan without colour is decoded to grey: only now are the shapes known for sure.
+        # A colour scan without colour is decoded to grey: the shapes are known only now.
         for _, same in groupby(decoded, key=lambda one: (one[1].page.pixels.shape, one[1].page.pixels.dtype)):
             results |= self._run_same(list(same))
         return results
@@ -156,7 +156,7 @@ class Bench:
 
 
 def _submit(pool: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """Have a pool do the work in the context of who asks: what it logs says which shard it was at."""
+    """Run the work in a pool, in the caller's context: its log lines then name the shard."""
     context = copy_context()
     return pool.submit(lambda: context.run(work, *args, **kwargs))
 
@@ -169,7 +169,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 @dataclass(eq=False)
 class _Group:
-    """Pages that go to the device together; `sent` once it is decided which."""
+    """Pages that go to the device together; `sent` is set when the group is complete."""
 
     frame: FrameInfo
     pages: list[_Decoded] = field(default_factory=list)
@@ -178,7 +178,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class Ticket:
-    """One page that was handed in."""
+    """A page that was handed in."""
 
     group: _Group
     position: int
@@ -206,7 +206,7 @@ class Grouping:
         return ticket
 
     def result(self, ticket: Ticket) -> CleanedPage:
-        """Wait for a page, once; its group goes off as it is if it still waits for more pages.
+        """Wait for a page, once; if its group still waits for more pages, it is sent as it is.
 
         Raises:
             PageError: the page can't be decoded or encoded.
@@ -218,7 +218,7 @@ class Grouping:
         return ticket.group.sent.result().pop(ticket.position).result()
 
     def stop(self) -> None:
-        """Spare the device the pages that nobody waits for any more."""
+        """Do not clean pages that were handed in and are not cleaned yet."""
         self._stopped.set()
         if self._open:
             self._bench.forget(self._open.pages)
@@ -227,7 +227,7 @@ class Grouping:
     def _send(self) -> None:
         if self._open:
             self._open.sent = self._bench.clean(self._open.pages, self._stopped)
-            self._open.pages = []  # the pixels live no longer than the device needs them
+            self._open.pages = []  # pixels are kept only while the device needs them
             self._open = None
 
 

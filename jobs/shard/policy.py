@@ -1,4 +1,4 @@
-"""What Pumice leaves alone on purpose, and the words for it."""
+"""Which pages Pumice does not clean on purpose, and the error codes for them."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ POLICY = {
     "unsupported_format",
     "unsupported_mode",
 }
-"""Codes of pages that Pumice leaves alone although nothing is wrong with them; all others mean a fault."""
+"""Codes of pages that have no fault and are not cleaned."""
 
 FAULTS = {
     "archive_corrupt",
@@ -35,22 +35,22 @@ FAULTS = {
     "member_corrupt",
     "unreadable",
 }
-"""All others."""
+"""All other codes: they mean a fault."""
 
-# A byte that is no text, as `Member.name` shows it; its backslash separates no folders.
+# A byte that is not UTF-8, as `Member.name` has it; its backslash separates no folders.
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 
 
 def refusal(
     member: Member, format: str | None, kind: ArchiveKind | None, depth: int, limits: Limits
 ) -> PageError | None:
-    """Why a member is to be copied without being opened, or None.
+    """Why a member must be copied without being opened, or None.
 
     Args:
         member: the member.
-        format: of a page, as `sniff` names it.
-        kind: of an archive, by the member's name.
-        depth: how many archives are around the member's.
+        format: the format of a page, as `sniff` names it; None if it is no page.
+        kind: the kind of an archive, by the member's name; None if it is no archive.
+        depth: how many archives are around the one that holds the member.
         limits: the bounds.
     """
     if member.kind == "directory":
@@ -68,14 +68,14 @@ def refusal(
 def keep_rejected(
     document: Document, name: str, index: int, data: bytes, rejected: Sequence[Rejected]
 ) -> Document:
-    """The document with those frames refused whose originals are to stay.
+    """The document with `refused` set for the frames that reviewers rejected: their originals stay.
 
     Args:
-        document: what `inspect` said of the file.
-        name: of the file, as the report has it.
-        index: of the file among the members, likewise.
-        data: its bytes.
-        rejected: pages of its shard.
+        document: what `inspect` returned for the file.
+        name: the file's name, as the report has it.
+        index: the file's position among the members, from 0.
+        data: the file's bytes.
+        rejected: the rejected pages of the shard.
     """
     here = [one for one in rejected if (one.member, one.member_index) == (name, index)]
     if not here:

@@ -1,4 +1,4 @@
-"""Rewrite one archive, member by member: pages cleaned, everything else carried along in its place."""
+"""Rewrites an archive member by member, in order: pages are cleaned, all other members are copied."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -61,17 +61,17 @@ class Rewriter:
         """Write the archive of `size` bytes in `stream` to `sink`, cleaned.
 
         Args:
-            kind: what it is.
-            stream: to read it from.
+            kind: the archive's kind.
+            stream: the archive.
             size: its bytes.
-            sink: gets the whole result, or something worthless if this raises.
-            name: its name within the shard, for the report; empty for the shard itself.
+            sink: gets the result; what it got is useless if this raises.
+            name: the archive's name within the shard, for the report; empty for the shard itself.
             depth: how many archives are around it.
 
         Raises:
-            ArchiveDamaged: it can't be read to its end. The rows say so already, and that all its pages are
-                as they were: the caller is to copy it.
-            SourceChanged, DestinationFull, StoreError: a place broke.
+            ArchiveDamaged: it can't be read to its end. Its rows already say so, and that its pages are
+                unchanged: the caller must copy it.
+            SourceChanged, DestinationFull, StoreError: a store broke.
             DeviceError: the device can't run the network.
             OSError: the temporary folder can't be used; see `spooling`.
         """
@@ -89,17 +89,17 @@ class Rewriter:
         """Write all members of `reader` to `writer`, cleaned; raises as `rewrite_archive`.
 
         Args:
-            reader: where members come from.
-            writer: where they go; the caller closes it.
-            archive: the reader's name within the shard; empty for the shard itself.
-            depth: how many archives are around the reader's.
+            reader: the archive.
+            writer: gets the members; the caller closes it.
+            archive: the archive's name within the shard; empty for the shard itself.
+            depth: how many archives are around it.
         """
         try:
             for found in members(reader, self._limits, archive, depth):
                 self.members += 1
                 self._rewrite_member(found, writer)
         except ArchiveDamaged:
-            self._window.drain()  # pages that were found have their rows
+            self._window.drain()  # pages that were found get their rows
             raise
         self._window.drain()
 
@@ -120,13 +120,13 @@ class Rewriter:
                 self._carry(found.entry, writer)
 
     def _refuse(self, found: Found, writer: Writer, error: PageError) -> None:
-        """Copy a page that can't or must not be read into memory."""
+        """Copy a member whose pages can't or must not be read, with a row that says why."""
         self._carry(found.entry, writer, [refused(self._shard, found.name, found.entry.member, error)])
 
     def _carry(self, entry: Entry, writer: Writer, rows: Iterable[Row] = ()) -> None:
-        """Copy a member as it stands: when its turn comes, or now where it is large.
+        """Copy a member unchanged: when its turn comes, or now if it is large.
 
-        What it says of its size proves nothing: what really comes is counted.
+        Its declared size may be wrong: the bytes that are read are counted.
         """
         taken, size, chunks = list[bytes](), 0, entry.raw()
         for chunk in chunks:
@@ -164,9 +164,9 @@ class Rewriter:
         self._send_frames(pages, writer)
 
     def _send_frames(self, pages: PageFile, writer: Writer) -> None:
-        """Hand the frames in; each holds its decoded and its cleaned pixels while it is in the window."""
+        """Hand the frames in; a frame in the window needs memory for its decoded and its cleaned pixels."""
         self._window.hold(len(pages.data))
-        # Of a TIFF, every frame that is being decoded takes a copy of the whole file.
+        # A frame of a TIFF that is being decoded has a copy of the whole file.
         own = len(pages.data) if pages.document.format == "TIFF" else 0
         last = len(pages.document.frames) - 1
         for index, frame in enumerate(pages.document.frames):

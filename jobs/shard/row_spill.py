@@ -1,4 +1,4 @@
-"""The rows of one shard, in order, however many: all but the newest lie in a temporary file.
+"""The rows of one shard, in order: the newest are in memory, all others in a temporary file.
 
 A few megabytes of tar.gz can hold millions of members, and each may need a row.
 """
@@ -13,12 +13,12 @@ from jobs.report.schema import Row
 from jobs.stores.spool import spool
 
 BLOCK = 16 << 20
-_ROW = 1800  # bytes of a Row in memory, measured; names and messages come on top
+_ROW = 1800  # bytes of a Row in memory, measured, without its name and message
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Rows in the file: the number of the first and of the one after the last, and where they stand."""
+    """Rows in the file: the number of the first, the number after the last, and their offset."""
 
     first: int
     end: int
@@ -26,7 +26,7 @@ class _Block:
 
 
 class Rows:
-    """An append-only list of rows that can be changed from some row on; a context manager."""
+    """A list of rows that grows at its end, and whose last rows can be changed; a context manager."""
 
     def __init__(self, block: int = BLOCK) -> None:
         """Keep up to about `block` bytes in memory."""
@@ -55,7 +55,7 @@ class Rows:
             yield from block
 
     def add(self, row: Row) -> None:
-        """Append a row; raises OSError where the temporary folder is full."""
+        """Append a row; raises OSError if the temporary folder is full."""
         self._newest.append(row)
         self._count += 1
         self._bytes += _ROW + len(row.member) + len(row.error or "")
@@ -64,14 +64,14 @@ class Rows:
             self._newest, self._bytes = [], 0
 
     def blocks(self) -> Iterator[list[Row]]:
-        """The rows in order, as many at once as memory is meant for."""
+        """The rows in order, in lists of about `block` bytes."""
         for block in self._blocks:
             yield self._load(block)
         if self._newest:
             yield self._newest
 
     def change(self, first: int, change: Callable[[Row], Row]) -> None:
-        """Replace each row from number `first` on; raises OSError where the temporary folder is full."""
+        """Replace each row from number `first` on; raises OSError if the temporary folder is full."""
         for index, block in enumerate(self._blocks):
             if block.end > first:
                 keep = max(0, first - block.first)
@@ -81,7 +81,7 @@ class Rows:
         self._newest[keep:] = [change(row) for row in self._newest[keep:]]
 
     def _store(self, first: int, rows: list[Row]) -> _Block:
-        # Always at the end: blocks have no fixed length, so a changed one doesn't fit where it was.
+        # Always at the end: a changed block has another length and doesn't fit in its old place.
         if self._file is None:
             self._file = spool()
         offset = self._file.seek(0, 2)

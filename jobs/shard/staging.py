@@ -1,4 +1,4 @@
-"""Writing that leaves nothing behind: what is begun is finished, or undone whatever happens."""
+"""Writes that leave nothing behind: after any error, what was begun is removed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,32 +12,32 @@ from jobs.stores.base import Staged, Store, Upload
 
 @contextmanager
 def staging(destination: Store, key: str, attempt: str, staged: list[Staged]) -> Iterator[Upload]:
-    """An upload that is appended to `staged` at the end or, on any error, aborted."""
+    """An upload: at the end it is appended to `staged`, on any error it is aborted."""
     upload = destination.stage(key, attempt)
     try:
         yield upload
         staged.append(upload.finish())
     except BaseException:
-        with suppress(PumiceError):  # the first error tells more; what stays is removed by `gc`
+        with suppress(PumiceError):  # the first error matters more; `gc` removes what stays
             upload.abort()
         raise
 
 
 @contextmanager
 def discarding(destination: Store, staged: list[Staged]) -> Iterator[None]:
-    """On any error, remove everything that was staged so far."""
+    """On any error, remove everything that is staged so far."""
     try:
         yield
     except BaseException:
         for one in staged:
-            with suppress(PumiceError):  # as above, and the others are to be removed all the same
+            with suppress(PumiceError):  # as above, and the others must be removed, too
                 destination.discard(one)
         raise
 
 
 @contextmanager
 def archiving(kind: ArchiveKind, sink: Sink, comment: bytes) -> Iterator[Writer]:
-    """A writer of an archive, complete at the end; after an error, what it holds is freed."""
+    """A writer of an archive, which is completed at the end; after an error only its resources are freed."""
     gate = _Gate(sink)
     writer = write_archive(kind, gate, comment)
     try:
@@ -46,7 +46,7 @@ def archiving(kind: ArchiveKind, sink: Sink, comment: bytes) -> Iterator[Writer]
         gate.shut = True
         raise
     finally:
-        # Only closing frees the compressor and the spool, and closing writes: after an error, to nowhere.
+        # Only `close` frees the compressor and the temporary file, and it writes: after an error, to nowhere.
         writer.close()
 
 

@@ -1,4 +1,4 @@
-"""Do a shard's source, its outputs and its rows in the report tell the same of every page?"""
+"""Compares a shard's source, its outputs and its rows in the report, page by page."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -21,21 +21,21 @@ _COLUMNS = [
 _Row = dict[str, Any]
 
 
-def compare(
+def contradictions(
     commit: Commit, source: Store | None, to: Store, outputs: Sequence[ObjectInfo], devices: set[str]
 ) -> Iterator[str]:
-    """What contradicts what among the source, the outputs and the rows, the first contradiction first.
+    """Where source, outputs and rows of a shard contradict each other: one sentence each, in order.
 
     Args:
-        commit: what was committed.
-        source: where it was cleaned from, if that is still as it was then.
+        commit: the shard's commit.
+        source: the store it was cleaned from, if the shard's objects there are unchanged.
         to: the destination.
         outputs: the shard's objects there, without its rows.
-        devices: is told on what its pages were cleaned.
+        devices: gets the devices on which its pages were cleaned.
 
     Raises:
-        SourceChanged: an object changed or vanished while it was read.
-        StoreError: a place broke.
+        SourceChanged: an object was changed or removed while it was read.
+        StoreError: a store broke.
     """
     after = _items(commit, to, outputs)
     before = _items(commit, source, commit.source) if source else None
@@ -56,7 +56,7 @@ def compare(
 
 def _items(commit: Commit, store: Store, objects: Sequence[ObjectInfo]) -> Iterator[Item]:
     kind = kind_of(commit.shard)
-    if kind is None:  # a group of loose files, for none begins at an archive
+    if kind is None:  # a group of loose files: the name in its key is never an archive's
         yield from items(FilesReader(store, sorted(objects, key=lambda one: one.key), Meter()))
         return
     with store.open(objects[0]) as stream:
@@ -64,14 +64,14 @@ def _items(commit: Commit, store: Store, objects: Sequence[ObjectInfo]) -> Itera
 
 
 def _difference(old: Item | None, new: Item | None) -> str:
-    """Why two items are not the same member."""
+    """Why two items are not the same member, or an empty text."""
     if new is None or old is None:
         one = old or new
         assert one is not None
-        return f"{one.name} is in the {'source' if old else 'result'} alone."
+        return f"{one.name} is only in the {'source' if old else 'result'}."
     if (old.name, old.index, old.rows) != (new.name, new.index, new.rows):
         return f"{old.name} with {old.rows} pages became {new.name} with {new.rows}."
-    return "" if old.carried == new.carried else f"{old.name} is no page, and yet not as it was."
+    return "" if old.carried == new.carried else f"{old.name} is no page, but it was changed."
 
 
 def _row_problem(
@@ -87,9 +87,9 @@ def _row_problem(
     if row["recipe"] != commit.recipe:
         yield f"The row of {item.name} page {page} is of another recipe than the commit."
     if old and old.sha256 != row["source_sha256"]:
-        yield f"{old.name} is another file in the source than its row says."
+        yield f"{old.name} in the source is not the file that its row names."
     if new and new.sha256 != row["output_sha256"]:
-        yield f"{new.name} is another file in the result than its row says."
+        yield f"{new.name} in the result is not the file that its row names."
 
 
 def _rows(commit: Commit, to: Store, devices: set[str]) -> Iterator[_Row]:

@@ -1,4 +1,4 @@
-"""What a shard holds, member by member, as `rewrite` goes through it; to compare one with another."""
+"""The items of a shard, to compare a source with its result."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -18,11 +18,11 @@ class Item:
     """A member, or the damage at the end of an archive.
 
     Attributes:
-        name: as the report has it.
-        index: likewise; -1 for damage.
-        rows: how many rows the report has of it; 0 for what is no page.
-        sha256: of a page's file, as its rows have it; None where they have none.
-        carried: the digest of what is carried along as it stands; None for pages, which change.
+        name: its name within the shard, as the report has it.
+        index: its position in its archive, from 0; -1 for damage.
+        rows: how many rows the report has for it; 0 if it is no page.
+        sha256: the hash of a page's file, in hex, as its rows have it; None if they have none.
+        carried: the hash of a member that is copied unchanged; None for pages, which change.
     """
 
     name: str
@@ -35,17 +35,17 @@ class Item:
 def archive_items(
     kind: ArchiveKind, stream: BinaryIO, size: int, name: str = "", depth: int = 0
 ) -> Iterator[Item]:
-    """The items of an archive, those of archives in it among them.
+    """The items of an archive, with those of the archives in it.
 
     Args:
-        kind: what it is.
-        stream: to read it from.
+        kind: the archive's kind.
+        stream: the archive.
         size: its bytes.
         name: its name within the shard; empty for the shard itself.
         depth: how many archives are around it.
 
     Raises:
-        SourceChanged, StoreError: the place broke.
+        SourceChanged, StoreError: the store broke.
         OSError: the temporary folder can't be used; see `spooling`.
     """
     try:
@@ -55,7 +55,7 @@ def archive_items(
 
 
 def items(entries: Iterable[Entry], archive: str = "", depth: int = 0) -> Iterator[Item]:
-    """The items of some entries; raises as `archive_items`, and ArchiveDamaged."""
+    """The items of an archive's entries; raises as `archive_items`, and ArchiveDamaged."""
     for found in members(entries, LIMITS, archive, depth):
         match found:
             case Refused():

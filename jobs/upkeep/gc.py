@@ -1,8 +1,8 @@
-"""Removing what nothing names any more: what crashes left staged, attempts that a commit overtook, strays.
+"""Removes what nothing names: staged objects that crashes left, claims older than a commit, rows of no shard.
 
-Nothing that a commit names is ever removed. A commit whose objects are still staged has a claim beside it
-(rule 3 of the ledger), so it is enough to read the commits of shards that have claims. What is staged and
-young is left alone too: a run that seems dead may be a zombie, and it may still commit.
+Nothing that a commit names is ever removed. A commit whose objects are still staged has a claim (rule 3 of
+the ledger), so only the commits of shards with claims are read. Young staged objects are kept, too: a run
+that seems dead may still commit.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ MIN_AGE_S = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Litter:
-    """Something that may go: where it lies and, in a few words, why."""
+    """Something that can be removed: its key and, in a few words, why."""
 
     key: str
     why: str
@@ -30,23 +30,23 @@ class Litter:
 
 @dataclass(frozen=True)
 class Collected:
-    """What was found and, if `deleted`, removed."""
+    """What was found; it was removed if `deleted`."""
 
     litter: tuple[Litter, ...]
     deleted: bool
 
 
 def gc(destination: str, *, delete: bool = False, min_age_s: float = MIN_AGE_S) -> Collected:
-    """Find what nothing names, and remove it if told to.
+    """Find what nothing names, and with `delete` remove it.
 
     Args:
-        destination: the place.
+        destination: the address of the destination.
         delete: remove it; takes the lease meanwhile.
-        min_age_s: what is staged and younger is left alone.
+        min_age_s: staged objects that are younger, in seconds, are kept.
 
     Raises:
-        InputError: it is no place, or can't be read or written.
-        LeaseHeld: a run works on this destination; raised only if anything was to be deleted.
+        InputError: it is no store, or can't be read or written.
+        LeaseHeld: a run works on this destination; raised only with `delete`.
         StoreError: it broke, or was written by a newer version.
     """
     to = open_store(destination)
@@ -55,7 +55,7 @@ def gc(destination: str, *, delete: bool = False, min_age_s: float = MIN_AGE_S) 
     to.probe()
     with acquire(to, new_run_id()):
         found = _find(to, min_age_s)
-        Ledger(to).roll_forward()  # what is committed and not published yet, and with it overtaken attempts
+        Ledger(to).roll_forward()  # publishes what is committed, and removes overtaken claims
         in_parallel(to.remove_leftover, found.leftovers)
         in_parallel(to.delete, found.reports)
     return Collected(tuple(found.litter), True)
@@ -75,7 +75,7 @@ class _Found:
 
 
 def _find(to: Store, min_age_s: float) -> _Found:
-    """Look at what is staged before looking at commits: what is staged later is not on the list."""
+    """List staged objects before commits are read, so that none is listed that is committed later."""
     leftovers = [one for one in to.leftovers() if one.age_s >= min_age_s]
     reports = [info.key for folder in (ROWS, REPORTS) for info in to.list(folder) if not part_date(info.key)]
     ledger = Ledger(to)
@@ -92,5 +92,5 @@ def _find(to: Store, min_age_s: float) -> _Found:
 
 
 def _numbers(heads: Heads) -> dict[str, int]:
-    """The number of each head, by the shard's id."""
+    """The numbers of the heads, by the shards' ids."""
     return {shard_id(shard): number for shard, number in heads.all_numbers()}

@@ -1,4 +1,4 @@
-"""What a destination's ledger says of itself: done, left, set aside, in work, by whom and with what."""
+"""The status of a destination, from its ledger: what is done, left, quarantined and in work."""
 
 from dataclasses import dataclass
 
@@ -20,18 +20,18 @@ RUNS_SHOWN = 5
 
 @dataclass(frozen=True)
 class Status:
-    """What there is to know of a destination.
+    """The status of a destination.
 
     Attributes:
-        done: shards with a result.
+        done: number of shards with a result.
         recipes: the same by recipe.
-        damaged: archives that were damaged, and mirrored as they are.
-        quarantined: what is given up.
-        in_flight: attempts without an end: of the run that holds the lease, or of one that was killed.
-        runs: the newest first.
-        holder: who holds the lease; None if nobody.
-        guests: who works beside it.
-        plan: what is left and what is gone from the source of the last run; None without a run or a source.
+        damaged: archives that are damaged and were copied unchanged.
+        quarantined: shards that are not tried again.
+        in_flight: attempts without an end, of the run that holds the lease or of one that was killed.
+        runs: the last runs, the newest first.
+        holder: the run that holds the lease; None if there is none.
+        guests: runs that share its work.
+        plan: what is left, and what is gone from the source of the last run; None without a run or a source.
         unknown: why there is no plan, or an empty text.
     """
 
@@ -48,10 +48,10 @@ class Status:
 
 
 def status(destination: str) -> Status:
-    """Look at a destination; writes nothing.
+    """The status of a destination; writes nothing.
 
     Raises:
-        InputError: it is no place, or can't be read.
+        InputError: it is no store, or can't be read.
         StoreError: it broke, or was written by a newer version.
     """
     to = open_store(destination)
@@ -75,7 +75,7 @@ def status(destination: str) -> Status:
 
 
 def _plan(last: RunRecord, to: Store, heads: Heads) -> tuple[Plan | None, str]:
-    """What the last run would have to do now; a source that is away hides nothing else."""
+    """What the last run would have to do now; if its source can't be read, None and why."""
     try:
         options = last.clean_options()
         recipe = options.recipe(last.weights_sha256)
@@ -86,7 +86,7 @@ def _plan(last: RunRecord, to: Store, heads: Heads) -> tuple[Plan | None, str]:
 
 
 def _in_force(ledger: Ledger, plan: Plan | None) -> tuple[Quarantined, ...]:
-    """What is given up; where the plan is known, without shards that were removed since."""
+    """The quarantined shards; if there is a plan, without those that are no longer in the source."""
     left = None if plan is None else {shard.key for shard in plan.todo}
     found = sorted(ledger.quarantined().values(), key=lambda one: one.shard)
     return tuple(one for one in found if not one.retried and (left is None or one.shard in left))

@@ -1,4 +1,4 @@
-"""Is everything there that was committed? Objects are hashed, pages matched with their output and row."""
+"""Verifies that all that was committed is there: hashes objects, matches pages with outputs and rows."""
 
 import hashlib
 import os
@@ -15,14 +15,14 @@ from jobs.ledger.runs import last_source
 from jobs.stores.base import ObjectInfo, Staged, Store
 from jobs.stores.open import open_store
 from jobs.stores.spool import spooling
-from jobs.upkeep.compare import compare
+from jobs.upkeep.compare import contradictions
 
 _BATCH = 256
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it was committed; `what` is one sentence."""
+    """A difference from what was committed; `what` is one sentence."""
 
     shard: str
     what: str
@@ -39,15 +39,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """What `verify` found.
 
     Attributes:
-        shards: commits that were checked.
-        pages: their rows, each matched with its page.
-        bytes_read: of the destination's objects.
-        compared: shards whose source is still the one that was cleaned, so that it was compared too.
-        made: on what they were cleaned, as far as they have pages; by recipe and device.
-        problems: in key order.
+        shards: number of commits that were checked.
+        pages: number of their rows, each matched with its page.
+        bytes_read: bytes of the destination's objects.
+        compared: number of shards whose source is unchanged, so that it was compared, too.
+        made: shards that have pages, by recipe and device.
+        problems: all differences, in the order of the shards' keys.
     """
 
     shards: int
@@ -59,25 +59,25 @@ class Verification:
 
     @property
     def mixed(self) -> tuple[Made, ...]:
-        """Those of `made` whose recipe was cleaned on several kinds of device, which differ a little."""
+        """Those of `made` whose recipe has several kinds of device, whose pixels differ a little."""
         counts = Counter(one.recipe for one in self.made)
         return tuple(one for one in self.made if counts[one.recipe] > 1)
 
     @property
     def exit_code(self) -> int:
-        """0 all is as it was committed; 3 something is not."""
+        """0 if all is as it was committed, else 3."""
         return 3 if self.problems else 0
 
 
 def verify(destination: str) -> Verification:
-    """Check every committed object of a destination; writes nothing, and may run beside a run.
+    """Check every committed object of a destination; writes nothing, and may be used during a run.
 
     Raises:
-        InputError: it is no place, or can't be read.
+        InputError: it is no store, or can't be read.
         StoreError: it broke, or was written by a newer version.
     """
     to = open_store(destination)
-    ledger, (source, _) = Ledger(to), last_source(to)  # what can't be compared is not wrong
+    ledger, (source, _) = Ledger(to), last_source(to)  # a source that can't be read is no problem
     results: list[_Checked] = []
     commits = (commit for commit in ledger.each_commit() if not commit.voided)
     with spooling(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -107,7 +107,7 @@ class _Checked:
 
 
 def _check_latest(commit: Commit, ledger: Ledger, source: Store | None, to: Store) -> _Checked:
-    """Check a commit, and its successor if a run that is going on made one meanwhile."""
+    """Check a commit; if it has problems because a run has made a newer one, check that one."""
     while True:
         checked = _check(commit, source, to)
         latest = ledger.latest(commit.shard) if checked.problems else None
@@ -126,7 +126,7 @@ def _check(commit: Commit, source: Store | None, to: Store) -> _Checked:
     if not problems:
         try:
             infos = [info for key, (info, _) in found.items() if key in originals and info]
-            problems += islice(compare(commit, source if same else None, to, infos, devices), 1)
+            problems += islice(contradictions(commit, source if same else None, to, infos, devices), 1)
         except SourceChanged as error:
             problems.append(str(error))
     return _Checked(
@@ -141,7 +141,7 @@ def _check(commit: Commit, source: Store | None, to: Store) -> _Checked:
 
 
 def _check_object(staged: Staged, to: Store) -> tuple[ObjectInfo | None, str]:
-    """The object as it is, and what is wrong with it."""
+    """The object's facts, and what is wrong with it."""
     info = to.stat(staged.key)
     if info is None:
         return None, f"{staged.key} is missing."

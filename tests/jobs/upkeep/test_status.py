@@ -20,6 +20,7 @@ from jobs.ledger.runs import RunLog, RunRecord, last_runs, logged
 from jobs.shard.attempt import clean_shard
 from jobs.stores.base import Store
 from jobs.stores.local import LocalStore
+from jobs.upkeep.status import Status
 from tests.samples import RECIPE, Item, archive, fill, png, task_of, workshop
 
 RECORD = RunRecord(
@@ -48,7 +49,7 @@ def clean_some(source: Store, destination: Store, *keys: str) -> list[Commit]:
     return commits
 
 
-def told(status: api.Status) -> list[str]:
+def told(status: Status) -> list[str]:
     shown = Console(file=io.StringIO(), width=200, highlight=False, soft_wrap=True)
     print_status(shown, status)
     assert isinstance(shown.file, io.StringIO)

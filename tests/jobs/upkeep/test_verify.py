@@ -19,7 +19,7 @@ from jobs.ledger.runs import RunLog
 from jobs.shard.attempt import clean_shard
 from jobs.stores.base import Store
 from jobs.stores.open import open_store
-from jobs.upkeep.verify import Made
+from jobs.upkeep.verify import Made, Verification
 from tests.jobs.upkeep.test_status import RECORD
 from tests.samples import RECIPE, Item, archive, endless_tar, fill, members, png, task_of, tiff, workshop
 
@@ -121,8 +121,8 @@ ROWS: list[tuple[Callable[[list[dict[str, object]]], object], str]] = [
     (lambda rows: rows.pop(1), "2.png page 0 instead of 1.png page 0"),
     (lambda rows: rows.pop(), "x.tif page 1 has no row"),
     (lambda rows: rows.append(rows[0]), "a row for 0.png page 0, which isn't there"),
-    (lambda rows: rows[0].update(source_sha256="0"), "0.png is another file in the source"),
-    (lambda rows: rows[0].update(output_sha256="0"), "0.png is another file in the result"),
+    (lambda rows: rows[0].update(source_sha256="0"), "0.png in the source is not the file"),
+    (lambda rows: rows[0].update(output_sha256="0"), "0.png in the result is not the file"),
     (lambda rows: rows[0].update(recipe="0"), "of another recipe"),
 ]
 
@@ -142,14 +142,14 @@ def test_results_that_are_not_those_of_the_source(places: tuple[Store, Store]) -
     recommitted(places[1], "box.zip", "box.zip", lost)
     assert problems(places[1]) == [("box.zip", "1.png with 1 pages became 2.png with 1.")]
     recommitted(places[1], "box.zip", "box.zip", archive("zip", [*cleaned, Item("more.txt", b"x")]))
-    assert problems(places[1]) == [("box.zip", "more.txt is in the result alone.")]
+    assert problems(places[1]) == [("box.zip", "more.txt is only in the result.")]
     recommitted(places[1], "box.zip", "box.zip", INNER)  # the source's own bytes
-    assert problems(places[1]) == [("box.zip", "0.png is another file in the result than its row says.")]
+    assert problems(places[1]) == [("box.zip", "0.png in the result is not the file that its row names.")]
 
 
 def test_a_sidecar_that_is_not_as_it_was(places: tuple[Store, Store]) -> None:
     recommitted(places[1], "loose/*", "loose/c.txt", b"other words")
-    assert problems(places[1]) == [("loose/*", "c.txt is no page, and yet not as it was.")]
+    assert problems(places[1]) == [("loose/*", "c.txt is no page, but it was changed.")]
 
 
 def test_a_count_that_is_wrong(places: tuple[Store, Store]) -> None:
@@ -169,7 +169,7 @@ def test_a_source_that_went_on_is_not_compared(places: tuple[Store, Store]) -> N
     assert api.verify(destination.url).compared == 0
 
 
-def told(found: api.Verification) -> list[str]:
+def told(found: Verification) -> list[str]:
     shown = Console(file=io.StringIO(), highlight=False, soft_wrap=True)
     print_verification(shown, found)
     assert isinstance(shown.file, io.StringIO)
