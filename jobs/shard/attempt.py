@@ -111,7 +111,7 @@ def _stage(task: Task, claim: Claim, shop: Workshop, meter: Meter) -> _Result:
             pages[status] += count
         if damaged is None:
             _check_failures(pages, shop.max_failed)
-        return _Result(tuple(staged), rewriter.members, pages, pixels, damaged)
+        return _Result(tuple(staged), rewriter.member_count, pages, pixels, damaged)
 
 
 def _check_failures(pages: Counter[str], max_failed: float) -> None:

@@ -38,7 +38,7 @@ class Rewriter:
         rejected: Sequence[Rejected] = (),
     ) -> None:
         self.rows = Rows()
-        self.members = 0
+        self.member_count = 0
         self._rejected = rejected
         self._shard = valid_text(shard)
         self._limits = limits
@@ -96,7 +96,7 @@ class Rewriter:
         """
         try:
             for found in members(reader, self._limits, archive, depth):
-                self.members += 1
+                self.member_count += 1
                 self._rewrite_member(found, writer)
         except ArchiveDamaged:
             self._window.drain()  # pages that were found get their rows

@@ -66,7 +66,7 @@ def rewritten(
             rewriter.rewrite_archive(kind, io.BytesIO(data), len(data), sink)
         except ArchiveDamaged as error:
             damaged = error.code
-        return Done(sink.getvalue(), list(rewriter.rows), rewriter.members, damaged)
+        return Done(sink.getvalue(), list(rewriter.rows), rewriter.member_count, damaged)
 
 
 # --- the property: a random tree against a model of what is to become of it ---
