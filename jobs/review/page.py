@@ -1,6 +1,6 @@
 """The reviewers' page: a folder whose index.html opens from a disk, without a server.
 
-OUT/index.html, OUT/app/    the page; Plotly among its scripts
+OUT/index.html, OUT/app/    the page, its scripts and its style
 OUT/data/                   the report's rows as scripts, the flagged pages first
 OUT/pictures/               before, after, marks and a small one, of flagged and sampled pages and the worst
 
@@ -144,9 +144,6 @@ def _write_data(out: Folder, listing: Listing, facts: Mapping[str, object]) -> N
         "totals": {"pages": listing.pages, "statuses": listing.statuses, "flagged": listing.flagged},
     }
     out.write("data/report.js", script("pumice.report = %s;", report))
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - only this needs it
-
-    out.write("app/plotly.min.js", get_plotlyjs().encode())
 
 
 def _remarks(now: Status, unread: dict[str, str], listing: Listing) -> Iterator[str]:

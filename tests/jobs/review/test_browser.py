@@ -219,7 +219,7 @@ def test_names_are_shown_and_nothing_of_them_happens(desk: Desk) -> None:
     expected = {name.replace("\u202e", "\\u202e").replace("\udce9", "\\xe9") for name in HOSTILE}
     assert expected <= set(shown)
     desk.press("Home", "c")
-    desk.page.locator("#chart-shards .point path").first.wait_for()
+    desk.page.locator("#chart-shards .bar").first.wait_for()
     assert desk.page.locator("b, img:not(.pane img):not([role=option] img)").count() == 0
     assert desk.page.locator("script:not([src])").count() == 0
 
@@ -293,12 +293,22 @@ def test_filters(desk: Desk) -> None:
 
 def test_a_bar_of_a_chart_filters(desk: Desk) -> None:
     desk.press("c")
-    bar = desk.page.locator("#chart-shards .point path").first
-    bar.wait_for()
-    desk.page.locator("#chart-shards .nsewdrag").click(position={"x": 20, "y": 60})
+    desk.page.locator("#chart-shards .bar").first.click()
     expect(desk.page.locator("#shard")).to_have_value("a<b>.tar")
-    assert desk.page.locator("#chart-reasons .point").count() == 2
+    assert desk.page.locator("#chart-reasons .bar").count() == 2
     assert desk.text("#count") == "7 of 12 pages"
+
+
+def test_a_bar_of_the_histogram_filters_by_its_measure(desk: Desk) -> None:
+    desk.press("c")
+    desk.page.locator("#measure").select_option("ink_lost")
+    highest = desk.page.locator("#chart-measure .bin").last
+    highest.click()
+    assert desk.page.locator("#measure").input_value() == "ink_lost"
+    low, high = (float(desk.page.locator(end).input_value()) for end in ("#low", "#high"))
+    told = highest.get_attribute("title") or ""
+    assert 0 < low < high and told.startswith(f"{low:g} to {high:g}\nink lost: ")
+    expect(desk.page.locator("#count")).to_have_text(f"{told.split()[-2]} of 12 pages")
 
 
 def test_the_bound_that_decisions_imply(desk: Desk) -> None:
