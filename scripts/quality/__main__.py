@@ -11,8 +11,9 @@ Sections, each of which `--only` runs by itself:
   cost    seconds a page beside the article's network, parameters
   tables  nothing is measured
 
---model, --hold-out, --only and --curve may be given more than once. If --hold-out matches files of a
-section, only those are taken.
+--model, --hold-out, --only, --without and --curve may be given more than once. If --hold-out matches files
+of a section, only those are taken. With --without RULE our weights are measured with all finishing rules and
+without that one, beside no peers; no tables are written.
 
 Each run ends by writing the tables of model/README.md (the first of them also into README.md) and the picture
 of the trainings. It takes them from the folder of results, which keeps what was measured before: peers and
@@ -26,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from model.cleaning.finish import RULES
 from model.images import DataFault
 from model.network.weights import WeightsError
 from model.scoring.tesseract import OcrFault, OcrMissing, require_languages
@@ -57,12 +59,13 @@ def main() -> None:
     given = _parse()
     results = Results(given.results)
     try:
-        networks = {path: network(path) for path in given.model}
+        networks = [(path, network(path)) for path in given.model]
+        networks += [(path, network(path, without=[rule])) for path in given.model for rule in given.without]
         if given.only != ["tables"]:
             _measure(given, results, networks)
     except (DataFault, WeightsError, OcrFault, PeerFault) as error:
         sys.exit(f"quality: {error}")
-    if given.quick:
+    if given.quick or given.without:
         for section in SECTIONS:
             print(f"\n## {section}\n\n{section_table(section, results.of(section))}")
     else:
@@ -81,19 +84,38 @@ def _parse() -> argparse.Namespace:
     add("--pages", type=int, default=24, help="how many pages to render (24)")
     add("--times", type=int, default=5, help="turns to take the best time of (5)")
     add("--fresh", action="store_true", help="measure again what was measured before")
+    names = [rule.name for rule in RULES]
+    add(
+        "--without",
+        action="append",
+        default=[],
+        choices=names,
+        help="also measure without this finishing rule",
+    )
     add("--quick", action="store_true", help="two pages of a kind, to see that all works; writes no tables")
-    add("--results", type=Path, help="the folder of results (infra/quality; with --quick, one in runs/)")
+    add(
+        "--results",
+        type=Path,
+        help="the folder of results (infra/quality; with --quick or --without, one in runs/)",
+    )
     add("--curve", action="append", metavar="RUN", help="trainings to draw, by folder of runs/; default: all")
     given = parser.parse_args()
     given.only = given.only or list(SECTIONS)
     given.model = given.model or ([] if given.only == ["tables"] else [CLEANER])
-    given.results = given.results or ROOT / ("runs/quality-quick" if given.quick else "infra/quality")
+    given.results = given.results or ROOT / _folder(given)
     if given.data is None and any(section in TASKS for section in given.only):
         parser.error("--data is needed: a folder of real scans")
     return given
 
 
-def _measure(given: argparse.Namespace, results: Results, networks: Mapping[Path, Method]) -> None:
+def _folder(given: argparse.Namespace) -> str:
+    """Experiments stay apart from the figures that the tables show."""
+    return (
+        "runs/quality-quick" if given.quick else "runs/quality-without" if given.without else "infra/quality"
+    )
+
+
+def _measure(given: argparse.Namespace, results: Results, networks: Sequence[tuple[Path, Method]]) -> None:
     reads = _reads()
     material = Material(given.data, given.hold_out, given.pages, given.quick, reads)
     with ThreadPoolExecutor(READERS) as pool:
@@ -103,10 +125,10 @@ def _measure(given: argparse.Namespace, results: Results, networks: Mapping[Path
                 if task is None:
                     console.print(f"{section}: nothing of the kind in {given.data}", markup=False)
                     continue
-                methods = [*_others(section), *networks.values()]
+                methods = [*([] if given.without else _others(section)), *(one for _, one in networks)]
                 _measure_task(task, methods, results, pool, fresh=given.fresh)
     size, times = (SMALL, 1) if given.quick else (A4, given.times)
-    for path, method in networks.items():
+    for path, method in networks:
         if "seams" in given.only and method.kind is Kind.OURS:
             results.keep(seams(path, method, size))
         if "cost" in given.only:

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from model.cleaning.cleaner import load_cleaner
+from model.cleaning.finish import RULES
 from model.images import read_page
 from model.network.article import ArticleNetwork
 from model.network.weights import card_path, fingerprint, load_weights
@@ -58,13 +59,20 @@ def peers(binarizers: Sequence[str]) -> list[Method]:
     return [*_imagemagick(), _median(), *_doxapy(binarizers), _unpaper()]
 
 
-def network(path: Path, name: str | None = None) -> Method:
+def network(path: Path, name: str | None = None, without: Sequence[str] = ()) -> Method:
     """Weights as a method: ours, or a peer where they are the article's network.
+
+    Args:
+        path: the weights.
+        name: in tables; by the file's name if None.
+        without: names of finishing rules (`model.cleaning.finish.RULES`) to leave out.
 
     Raises:
         WeightsError: see `model.network.weights.load_weights`.
     """
-    model, cleaner = load_weights(path), load_cleaner(path)
+    rules = [rule for rule in RULES if rule.name not in without]
+    model, cleaner = load_weights(path), load_cleaner(path, rules=rules)
+    left_out = f", without {', '.join(without)}" if without else ""
     card = json.loads(card_path(path).read_text()) if card_path(path).exists() else {}
     facts = Weights(fingerprint(path), sum(p.numel() for p in model.parameters()), card.get("command", ""))
     name = name or (path.parent.name if path.stem == "weights" else path.stem)
@@ -76,9 +84,9 @@ def network(path: Path, name: str | None = None) -> Method:
         return as_written(case.page, cleaned)
 
     return Method(
-        f"the article's network ({name})" if article else f"Pumice ({name})",
+        f"the article's network ({name})" if article else f"Pumice ({name}{left_out})",
         Kind.PEER if article else Kind.OURS,
-        f"weights {facts.sha256}",
+        f"weights {facts.sha256}{left_out}",
         run,
         weights=facts,
     )

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from model.page import Page
+from model.shipped import CLEANER
 from scripts.blocks import Curve, draw_curves, replace_block, table
 from scripts.quality import table as quality_table
 from scripts.quality.case import Case, Kind, Method, Task, Weights
 from scripts.quality.data import Material
-from scripts.quality.methods import NOTHING, TRUTH, PeerFault, peers
+from scripts.quality.methods import NOTHING, TRUTH, PeerFault, network, peers
 from scripts.quality.results import Measurement, Results, measure
 from scripts.quality.scores import paper_rmse, parse_words, score_untouched
 from scripts.quality.table import recipes, section_table, shipped_table
@@ -233,3 +234,17 @@ def test_a_card_tells_of_a_mean_and_of_what_its_parts_were_begun_from(
         lines = shipped_table().splitlines()
         assert lines[2] == f"| command | `{card['command']}` |"
         assert lines[-1] == f"| begun from (all of it in `c.json`) | {said} |"
+
+
+def test_a_rule_less_is_another_method() -> None:
+    all_rules, one_less = network(CLEANER), network(CLEANER, without=["keep-pictures"])
+    assert one_less.name == f"{all_rules.name[:-1]}, without keep-pictures)"
+    assert one_less.how != all_rules.how
+    # What the network doesn't know as a picture it takes for a stain: a dark field with sharp edges.
+    page = np.full((700, 600), 250, np.uint8)
+    page[200:500, 150:450] = 90
+    page[300:310, 200:400] = 0
+    case = Case("a", "drawn", page, 150)
+    kept, cleaned = (np.asarray(one.run(case)) for one in (all_rules, one_less))
+    assert (kept[220:480, 170:430] == page[220:480, 170:430]).all()
+    assert (cleaned[220:480, 170:430] != page[220:480, 170:430]).any()
