@@ -155,7 +155,7 @@ def write_html(
     sample: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> HtmlReport:
-    """Write the page for reviewers.
+    """Write the reviewers' page.
 
     Args:
         destination: a place that was cleaned into.
@@ -179,7 +179,7 @@ def apply_decisions(
     """Record what reviewers decided, then do what `resume` does: originals of rejected pages come back.
 
     Args:
-        decisions: a file of decisions: JSON, as the page for reviewers saves it, or CSV.
+        decisions: a file of decisions: JSON, as the reviewers' page saves it, or CSV.
         destination: where the pages are; None for the destination that the file names.
         watcher: told of the progress.
 

@@ -1,16 +1,16 @@
 """Every error that Pumice raises on purpose.
 
 PumiceError                 anything below; exit code 1
-├── InputError              2   the user's input or options; the sentence holds the remedy
-├── StoreError              1   the storage refused or broke: ends the run, the ledger keeps what is done
+├── InputError              2   the user's input or options are wrong; the sentence says what to do
+├── StoreError              1   the storage refused or broke: the run ends, the ledger keeps what is done
 │   ├── DestinationFull     1   no space left where the result goes
-│   ├── SourceChanged       1   an object changed while it was read: costs its shard one attempt
+│   ├── SourceChanged       1   an object changed while it was read: the attempt at its shard fails
 │   └── StagedGone          1   a staged object was lost before it was published
 ├── RayError                1   Ray doesn't start on this machine, or a cluster's head fails
 ├── LeaseHeld               4   another run works on this destination
 ├── Interrupted           130   the user asked to stop
-├── TooManyFailed           –   so many pages of a shard failed that it costs the shard an attempt
-└── DataError               –   what the data can cause: becomes a row of the report, never ends the job
+├── TooManyFailed           –   so many pages of a shard failed that the attempt fails
+└── DataError               –   the data are at fault: a row of the report says so, the job goes on
     ├── ArchiveDamaged          the archive can't be read to its end
     └── PageError               one page can't be decoded, cleaned or encoded
 """
@@ -43,7 +43,7 @@ class SourceChanged(StoreError):
 
 
 class StagedGone(StoreError):
-    """A staged object exists no more and what stands under its key is not it: it can't ever be published."""
+    """A staged object is gone, and its key holds something else: it can never be published."""
 
 
 class RayError(PumiceError):
@@ -67,7 +67,7 @@ class TooManyFailed(PumiceError):
 
 
 class DataError(PumiceError):
-    """What the data can cause: `code` is a stable word for the report's `error_code`."""
+    """The data are at fault; `code` is a stable word for the report's `error_code`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ class ArchiveDamaged(DataError):
 
 
 class PageError(DataError):
-    """One page can't be decoded, cleaned or encoded, or is left as it is; `reasons` say why to look at it."""
+    """One page can't be decoded, cleaned or encoded, or stays as it is; `reasons` say why to review it."""
 
     def __init__(self, code: str, message: str, reasons: tuple[str, ...] = ()) -> None:
         super().__init__(code, message)

@@ -1,7 +1,7 @@
-"""Logging: for people on a terminal, or one JSON object a line where `PUMICE_LOG=json` asks for that.
+"""Logging: for people on a terminal, or with `PUMICE_LOG=json` as one JSON object a line.
 
-Set up once, by whoever owns the process: the command line for its own, a worker for its own. What a record is
-about (run, shard, attempt) is in a context variable, so that no function has to hand it down to be logged.
+The command line and each worker set it up once for their process. A context variable says what a record is
+about (run, shard, attempt), so that functions need not hand these ids down.
 """
 
 import io
@@ -29,7 +29,7 @@ _about: ContextVar[Mapping[str, str | int]] = ContextVar("about", default={})  #
 
 @contextmanager
 def about(**ids: str | int) -> Iterator[None]:
-    """Have what is logged in the block, by this thread or in copies of its context, bear these ids too."""
+    """Add these ids to all records of the block, by this thread or in copies of its context."""
     token = _about.set({**_about.get(), **ids})
     try:
         yield
@@ -38,15 +38,15 @@ def about(**ids: str | int) -> Iterator[None]:
 
 
 def figures(**values: str | float) -> dict[str, Mapping[str, str | float]]:
-    """The `extra` of a log call that gives its record more fields; logs as text leave them out."""
+    """The `extra` of a log call that adds fields to its JSON record; text logs leave them out."""
     return {"figures": values}
 
 
 def wants_json() -> bool:
-    """Whether logs are to be JSON; workers of a run do as its driver.
+    """Whether logs are JSON; the workers of a run do as its driver.
 
     Raises:
-        InputError: the variable says neither.
+        InputError: the variable is neither `json` nor `text`.
     """
     wish = os.environ.get(VARIABLE, "")
     if wish not in ("", "text", "json"):
@@ -55,10 +55,10 @@ def wants_json() -> bool:
 
 
 def configure(console: Console) -> None:
-    """Set the command line's logging up; `console` is where its bars are drawn.
+    """Set up the logging of the command line; `console` draws its bars.
 
-    As JSON goes what our code does, and all that is written to stderr: progress, sentences for the user, what
-    libraries print. Else warnings alone are shown, for a bar or a pipe to be readable.
+    As JSON: what our code does, and all that is written to stderr: progress, sentences for the user, output
+    of libraries. As text: only warnings, so that a bar or a pipe stays readable.
 
     Raises:
         InputError: as `wants_json`.
@@ -67,7 +67,7 @@ def configure(console: Console) -> None:
         write_json(sys.stderr)
         sys.stderr = _Lines()
     elif console.is_terminal:
-        # The console of the bar: a line of any other handler would tear it.
+        # It prints on the console of the bar: lines of any other handler would break the bar.
         handler = RichHandler(
             console=console, show_time=False, show_path=False, highlighter=NullHighlighter()
         )
@@ -78,7 +78,7 @@ def configure(console: Console) -> None:
 
 
 def tell(console: Console, sentence: str) -> None:
-    """Say why the command ends: on the console, or as an error where stderr is JSON."""
+    """Print why the command ends: on the console, or as an error record if stderr is JSON."""
     if isinstance(sys.stderr, _Lines):
         sys.stderr.log.error("%s", sentence)
     else:
@@ -86,7 +86,7 @@ def tell(console: Console, sentence: str) -> None:
 
 
 def write_json(stream: TextIO) -> None:
-    """Write warnings of this process, and all that our own code does, to `stream` as JSON."""
+    """Write all records of our own code, and warnings of other code, to `stream` as JSON."""
     handler = _JsonHandler(stream)
     handler.setFormatter(_Json())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -95,7 +95,7 @@ def write_json(stream: TextIO) -> None:
 
 
 class _Json(logging.Formatter):
-    """A record as one line of ASCII, whatever names and messages hold."""
+    """A record as one line of ASCII, whatever characters names and messages have."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -114,11 +114,11 @@ class _Json(logging.Formatter):
 
 class _JsonHandler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """Do nothing: logging would write the error to stderr, which is what can't be written to."""
+        """Do nothing: logging would write the error to stderr, and writing to stderr is what failed."""
 
 
 class _Lines(io.TextIOBase):
-    """A stderr that logs each line written to it."""
+    """Replaces stderr; logs each line that is written to it."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -129,7 +129,7 @@ class _Lines(io.TextIOBase):
         return True
 
     def write(self, text: str, /) -> int:
-        """Log the lines that are whole by now."""
+        """Log the lines that are complete."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in filter(str.strip, lines):
             self.log.info("%s", line)

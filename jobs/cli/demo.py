@@ -1,4 +1,4 @@
-"""The demo's material: a small damaged archive by our own code, and a picture of what became of it."""
+"""The material of the demo: a small damaged archive, and a picture of its pages before and after cleaning."""
 
 import io
 import tarfile

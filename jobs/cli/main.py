@@ -1,4 +1,4 @@
-"""The command line: it parses, calls `jobs.api`, prints, and turns errors into one sentence and a code."""
+"""The command line: it parses, calls `jobs.api`, prints; an error becomes one sentence and an exit code."""
 
 import signal
 import sys
@@ -49,7 +49,7 @@ def clean(
     src: Place,
     dst: Place,
     options: CleanOptions,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only print what would be done.")] = False,
     join: Join = False,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
@@ -64,9 +64,9 @@ def clean(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path("pumice-demo"),
+    folder: Annotated[Path, typer.Argument(help="The folder to write into.")] = Path("pumice-demo"),
 ) -> None:
-    """Make a small damaged archive, clean it, and show where to look."""
+    """Draw a small damaged archive, clean it, and say where the results are."""
     from jobs.cli.demo import make_archive, make_contact_sheet
 
     source, destination, sheet = folder / "damaged", folder / "cleaned", folder / "before-after.png"

@@ -19,7 +19,7 @@ Config = Annotated[Path | None, typer.Option(help="A TOML file with these option
 def takes_options(*but: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Let a command take the fields of CleanOptions, except `but`, and --config.
 
-    Its parameter `options` gets what they amount to; wrong ones raise InputError.
+    Its parameter `options` receives the CleanOptions; a wrong value raises InputError.
     """
     names = [name for name in CleanOptions.model_fields if name not in but]
 

@@ -1,4 +1,4 @@
-"""The report's findings on the terminal."""
+"""The findings of a report as text and tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_findings(out: Console, found: Findings) -> None:
-    """Totals first, then how the pages were and are, then single pages."""
+    """Print totals, then the measures before and after cleaning, then single pages."""
     counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in found.statuses.items())
     out.print(f"{found.pages:,} pages in {found.shards:,} shards{': ' if counts else '.'}{counts}")
     for code, count in found.errors.items():
@@ -34,7 +34,7 @@ def print_findings(out: Console, found: Findings) -> None:
 
 
 def print_html(out: Console, written: HtmlReport) -> None:
-    """Say what to open, and what is missing there."""
+    """Print which file to open, and what is missing on the page."""
     drawn = f", {written.sample:,} drawn at random" if written.sample else ""
     out.print(
         f"{written.pages:,} pages, {written.flagged:,} to look at{drawn}, {written.pictured:,} with pictures."

@@ -1,4 +1,4 @@
-"""What a run planned and did, in a few lines on the terminal."""
+"""A plan and the summary of a run, as a few lines of text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MB, GB = 10**6, 10**9
 
 
 def print_plan(out: Console, plan: Plan) -> None:
-    """List the shards that a run would clean."""
+    """Print the shards that a run would clean."""
     for shard in plan.todo:
         files = f", {len(shard.objects)} files" if shard.kind == "files" else ""
         out.print(f"{shard.key}  {shard.kind}, {megabytes(shard.size)}{files}", markup=False)
@@ -25,7 +25,7 @@ def print_plan(out: Console, plan: Plan) -> None:
 
 
 def print_summary(out: Console, summary: RunSummary, destination: str) -> None:
-    """Say what came of a run, and of everything that did not go well."""
+    """Print what a run did, and each shard that did not succeed."""
     if not (summary.shards or summary.quarantined or summary.unfinished or summary.by_others):
         out.print(f"Nothing to do: {summary.done_before} shards are done.")
     else:
@@ -63,7 +63,7 @@ def _print_kept(out: Console, kept: int) -> None:
 
 
 def print_gone(out: Console, gone: tuple[str, ...]) -> None:
-    """Name what the source no longer has."""
+    """Print the first shard that the source no longer has, and how many more there are."""
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         out.print(f"Gone from the source, results kept: {gone[0]}{more}", markup=False)

@@ -1,4 +1,4 @@
-"""What there is to say of a destination, in a few lines on the terminal."""
+"""The status of a destination, and what verify and gc found, as a few lines of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_status(out: Console, status: Status) -> None:
-    """Say all of it, what needs somebody first named one by one."""
+    """Print the totals, then each shard that needs attention, then runs and the lease."""
     plan = status.plan
     left = f"{len(plan.todo)} left ({megabytes(plan.size)})" if plan else "left: unknown"
     out.print(
@@ -49,7 +49,7 @@ def print_status(out: Console, status: Status) -> None:
 
 
 def print_verification(out: Console, found: Verification) -> None:
-    """Name everything that is wrong."""
+    """Print each problem, and the totals."""
     for problem in found.problems:
         out.print(f"{problem.shard}: {problem.what}", markup=False)
     for recipe in dict.fromkeys(one.recipe for one in found.mixed):
@@ -62,7 +62,7 @@ def print_verification(out: Console, found: Verification) -> None:
 
 
 def print_collected(out: Console, found: Collected) -> None:
-    """Name everything that may go, or is gone."""
+    """Print each object that can be removed, or was."""
     for one in found.litter:
         out.print(f"{one.key}: {one.why}", markup=False)
     if not found.litter:

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, a line now and then in a log."""
+"""The progress of a run: a bar on a terminal, otherwise a line every LOG_EVERY_S seconds."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LOG_EVERY_S = 15.0
 class ProgressBar:
     """Shows pages, pages/s, megapixels/s and the time left; a context manager and a watcher of runs.
 
-    The bar's length is the bytes of source to read: they are known beforehand, pages are not.
+    The bar counts bytes of the source, because the number of pages is not known beforehand.
     """
 
     def __init__(self, console: Console) -> None:
-        """Show nothing before there is something to do."""
+        """Show nothing until a plan has something to do."""
         self._console = console
         self._bar = Bars(
             TextColumn("cleaning"),
@@ -53,7 +53,7 @@ class ProgressBar:
             self._bar.stop()
 
     def planned(self, plan: Plan) -> None:
-        """Say what there is to do."""
+        """Print what there is to do, and start the bar."""
         if not plan.todo:
             return
         self._console.print(
@@ -66,7 +66,7 @@ class ProgressBar:
             self._bar.start()
 
     def progressed(self, progress: Progress) -> None:
-        """Move the bar, or write a line if it is time to."""
+        """Move the bar, or print a line if the last one is old enough."""
         seconds = max(1e-3, time.monotonic() - self._begun)
         facts = (
             f"{progress.pages:,} pages  {progress.pages / seconds:.1f} pages/s  "
@@ -81,7 +81,7 @@ class ProgressBar:
 
 @contextmanager
 def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for things done one after another; gives what is to be told how many are, of how many."""
+    """A bar that counts things; yields a function to be called with the number done and the total."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)

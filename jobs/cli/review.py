@@ -1,4 +1,4 @@
-"""`pumice review`: what people decided about pages."""
+"""`pumice review`: applies what reviewers decided about pages."""
 
 import math
 from pathlib import Path
@@ -16,17 +16,19 @@ from jobs.review.sampling import CONFIDENCE, SampleFinding
 if TYPE_CHECKING:
     from jobs.review.apply import Applied
 
-review_app = typer.Typer(help="What people decided about pages.", no_args_is_help=True)
+review_app = typer.Typer(help="Apply the decisions of reviewers.", no_args_is_help=True)
 
 
 @review_app.command("apply")
 def apply_command(
-    decisions: Annotated[Path, typer.Argument(help="What the report's page saved, or CSV with its columns.")],
+    decisions: Annotated[
+        Path, typer.Argument(help="The JSON or CSV file that the reviewers' page exported.")
+    ],
     destination: Annotated[
-        str | None, typer.Option(help="Where the pages are; as the file says if not given.")
+        str | None, typer.Option(help="The destination, if the file names none or another one.")
     ] = None,
 ) -> None:
-    """Record decisions: originals of rejected pages come back, accepted pages need no review any more."""
+    """Record decisions: rejected pages become their originals again, accepted pages need no more review."""
     with ProgressBar(err) as bar:
         applied = api.apply_decisions(decisions, destination, bar)
     print_applied(out, applied)
@@ -35,7 +37,7 @@ def apply_command(
 
 
 def print_applied(to: Console, applied: "Applied") -> None:
-    """Say what is on record, what was skipped and what the sample says."""
+    """Print what is recorded, what was skipped, and the bound that the sample gives."""
     to.print(f"{applied.accepted:,} pages accepted, {applied.rejected:,} rejected.")
     for one in applied.skipped[:SHOWN]:
         page = f" page {one.page_index + 1}" if one.page_index else ""

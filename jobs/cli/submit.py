@@ -1,4 +1,4 @@
-"""`pumice submit` and `pumice jobs`: work that a cluster does by itself."""
+"""`pumice submit` and `pumice jobs`: jobs that a Ray cluster runs on its own."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from jobs.config import CleanOptions
 from jobs.errors import Interrupted
 from jobs.text import one_line
 
-Cluster = Annotated[str, typer.Option(help="The dashboard of Ray's head: http://HEAD:8265.")]
+Cluster = Annotated[str, typer.Option(help="The address of the dashboard of Ray's head: http://HEAD:8265.")]
 
 
 @takes_options("address")
@@ -21,7 +21,7 @@ def submit_command(
     options: CleanOptions,
     cluster: Cluster,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show what the job says, and exit as it does.")
+        bool, typer.Option("--follow", help="Print the job's output, and exit with its code.")
     ] = False,
     join: Join = False,
 ) -> None:
@@ -45,7 +45,9 @@ def submit_command(
 
 def jobs_command(
     cluster: Cluster,
-    stop: Annotated[str | None, typer.Option(help="A job that is to stop; its work can go on later.")] = None,
+    stop: Annotated[
+        str | None, typer.Option(help="Stop this job; a later one goes on with its work.")
+    ] = None,
 ) -> None:
     """List the jobs that were submitted to a cluster, or stop one."""
     if stop is not None:

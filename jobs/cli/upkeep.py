@@ -1,4 +1,4 @@
-"""The commands that look after a destination's ledger."""
+"""The commands that look at a destination, or go on with it: resume, status, report, verify, gc."""
 
 import json
 from dataclasses import asdict
@@ -18,19 +18,19 @@ from jobs.errors import InputError
 
 
 class Format(StrEnum):
-    """How a command answers."""
+    """The format of an answer."""
 
     TEXT = "text"
     JSON = "json"
 
 
-Destination = Annotated[str, typer.Argument(help="A folder or s3://bucket/prefix that was cleaned into.")]
+Destination = Annotated[str, typer.Argument(help="The destination: a folder or s3://bucket/prefix.")]
 
 
 def resume_command(
     dst: Destination,
     retry_quarantined: Annotated[
-        bool, typer.Option("--retry-quarantined", help="Try shards again that were set aside.")
+        bool, typer.Option("--retry-quarantined", help="Try quarantined shards again.")
     ] = False,
 ) -> None:
     """Go on where the last run stopped, with its source, weights and options."""
@@ -41,24 +41,25 @@ def resume_command(
 
 
 def status_command(dst: Destination) -> None:
-    """Say what is done, left, set aside and in work, and how the last runs ended."""
+    """Show what is done, left, quarantined and in work, and how the last runs ended."""
     print_status(out, api.status(dst))
 
 
 def report_command(
     dst: Destination,
     since: Annotated[
-        str | None, typer.Option(help="Only what runs of this day (UTC) or later did: 2026-11-30.")
+        str | None, typer.Option(help="Only pages of runs that began on this day (UTC) or later: 2026-11-30.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="For people, or for programs.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[Format, typer.Option(help="text for people, json for programs.")] = Format.TEXT,  # noqa: A002
     html: Annotated[
-        Path | None, typer.Option(help="Write a page for reviewers into this folder: open its index.html.")
+        Path | None, typer.Option(help="Write the reviewers' page into this folder; open its index.html.")
     ] = None,
     sample: Annotated[
-        int, typer.Option(min=0, help="Unflagged pages to draw at random for the reviewers' page.")
+        int,
+        typer.Option(min=0, help="Number of unflagged pages to draw at random for the reviewers' page."),
     ] = 0,
 ) -> None:
-    """Say what became of the pages: totals, how dirty they were and are, the worst ones."""
+    """Summarize the report: totals, measures before and after cleaning, the worst pages."""
     if sample and not html:
         raise InputError("--sample draws pages for the reviewers' page: give --html FOLDER with it.")
     if html:
@@ -77,7 +78,7 @@ def report_command(
 
 
 def verify_command(dst: Destination) -> None:
-    """Hash everything that was committed, and match every page with its output and row; changes nothing."""
+    """Hash all committed objects, and match every page with its output and its row; changes nothing."""
     found = api.verify(dst)
     print_verification(out, found)
     raise typer.Exit(found.exit_code)
@@ -85,7 +86,7 @@ def verify_command(dst: Destination) -> None:
 
 def gc_command(
     dst: Destination,
-    delete: Annotated[bool, typer.Option("--delete", help="Remove it; else only say what would go.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this, only list it.")] = False,
 ) -> None:
-    """Remove what crashes left behind; never anything that a commit names."""
+    """List or remove what crashes left behind; never what a commit names."""
     print_collected(out, api.gc(dst, delete=delete))

@@ -1,7 +1,7 @@
-"""Reviewers' decisions into the ledger: each is checked against the page's row, then recorded.
+"""Records the decisions of reviewers: each is compared with its page's row, then written to the ledger.
 
-Recording is all that is decided here. What follows from it, originals that come back, pages that are cleaned
-again, is done by the next run, whoever starts it: the records are part of the plan.
+This only records. The next run, whoever starts it, restores originals and cleans pages again, because its
+plan reads the records.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Skipped:
-    """A decision that has no effect, and why, in words that go on after the page's name."""
+    """A decision that has no effect; `why` continues a sentence that begins with the page's name."""
 
     shard: str
     member: str
@@ -41,9 +41,9 @@ class Recorded:
     """What was recorded.
 
     Attributes:
-        decisions: those that stand.
-        to_restore: the rejections among them whose originals are still to come back.
-        skipped: what has no effect.
+        decisions: those that are recorded.
+        to_restore: the rejections among them whose originals are not restored yet.
+        skipped: decisions without effect.
     """
 
     decisions: tuple[Decision, ...]
@@ -53,14 +53,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Applied:
-    """What came of a file of decisions.
+    """The result of applying a file of decisions.
 
     Attributes:
-        destination: where.
-        accepted, rejected: decisions that are on record now, or were before.
-        skipped: those that have no effect.
-        sample: what the sampled ones say of all pages; None without a sample.
-        run: what was done because of them.
+        destination: the address of the destination.
+        accepted, rejected: decisions that are recorded, now or before.
+        skipped: decisions without effect.
+        sample: what the sampled decisions say about all pages; None without a sample.
+        run: the run that followed.
     """
 
     destination: str
@@ -72,16 +72,16 @@ class Applied:
 
     @property
     def exit_code(self) -> int:
-        """3 where decisions were skipped; else the run's."""
+        """3 if decisions were skipped, otherwise that of the run."""
         return 3 if self.skipped else self.run.exit_code
 
 
 def record(to: Store, file: DecisionFile) -> Recorded:
-    """Check decisions and record those that fit the pages as they are, under the lease; idempotent.
+    """Check decisions and record those that fit the current pages, under the lease; idempotent.
 
     Raises:
         LeaseHeld: a run works on this destination.
-        StoreError: the place broke. What is recorded stays; the same call again does the rest.
+        StoreError: the store broke. What is recorded stays; the same call again does the rest.
     """
     by_shard: dict[str, list[Decision]] = {}
     for one in file.decisions:
@@ -105,7 +105,7 @@ def record(to: Store, file: DecisionFile) -> Recorded:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A decision and, if it can't be applied, why; `to_restore` as in Recorded."""
+    """A decision and, if it has no effect, why; `to_restore` as in Recorded."""
 
     decision: Decision
     why: str
@@ -117,7 +117,7 @@ def _skipped(one: Decision, why: str) -> Skipped:
 
 
 def _named(heads: Heads, names: Iterable[str]) -> Iterator[tuple[str, Missing]]:
-    """The shards that the report gives these names."""
+    """The shards with these names in the report."""
     wanted = set(names)
     for batch in heads.results().to_batches():
         for row in batch.to_pylist():
@@ -129,7 +129,7 @@ def _named(heads: Heads, names: Iterable[str]) -> Iterator[tuple[str, Missing]]:
 def _judge_shard(
     to: Store, shard: Missing, decisions: list[Decision], reviews: Mapping[str, Review]
 ) -> list[_Judged]:
-    """Record what fits a shard's pages."""
+    """Record the decisions that fit a shard's pages."""
     before = reviews.get(shard.key, Review(shard.key, ()))
     known = {one.page: one for one in before.decisions}
     unread: dict[str, str] = {}
@@ -153,7 +153,7 @@ def _judge_shard(
 
 
 def _pages(to: Store, shard: Missing, pages: set[PageName], unread: dict[str, str]) -> dict[PageName, _Row]:
-    """The rows of those pages."""
+    """The rows of these pages."""
     (found,) = (batches for _, batches in shard_rows(to, [shard], _COLUMNS, {}, unread))
     rows = chain.from_iterable(batch.to_pylist() for _, batch in found)
     named = (((row["member"], row["member_index"], row["page_index"]), row) for row in rows)
@@ -161,7 +161,7 @@ def _pages(to: Store, shard: Missing, pages: set[PageName], unread: dict[str, st
 
 
 def _covers(before: Decided | None, row: _Row) -> bool:
-    """Whether a decision on record is about the page as it is now, or was before its original came back."""
+    """Whether a recorded decision is about the page as it is, or as it was before its original came back."""
     if before is None or before.source_sha256 != row["source_sha256"]:
         return False
     return bool(row["error_code"] == "rejected" or before.recipe == row["recipe"])
@@ -184,7 +184,7 @@ def _objection(one: Decision, row: _Row, before: Decided | None) -> str:
 
 
 def _decided(one: Decision, row: _Row, before: Decided | None) -> Decided:
-    """The record: of what was first seen, where a decision is about the same."""
+    """The record of a decision; if the page is the same as before, it keeps what was first seen."""
     if before and _covers(before, row):
         return replace(before, decision=one.decision, sampled=one.sampled, note=one.note)
     facts = {name: row[name] for name in (*JOINED_BY, "output_sha256")}
@@ -192,7 +192,7 @@ def _decided(one: Decision, row: _Row, before: Decided | None) -> Decided:
 
 
 def outcome(to: Store, file: DecisionFile, recorded: Recorded, run: RunSummary) -> Applied:
-    """What came of it all, after the run that followed."""
+    """The result, after the run that followed."""
     gone = {valid_text(shard) for shard in run.gone}
     why = "stays cleaned, because its original is gone from the source"
     lost = [_skipped(one, why) for one in recorded.to_restore if one.shard in gone]

@@ -1,4 +1,4 @@
-"""A file of reviewers' decisions, JSON as the report's page writes it or CSV, read as untrusted input."""
+"""Reads a file of reviewers' decisions, JSON or CSV, as untrusted input."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from jobs.errors import InputError
 from jobs.ledger.reviews import PageName, Verdict
 
 MAX_BYTES = 64 << 20
-"""Some two hundred thousand decisions."""
+"""About two hundred thousand decisions."""
 FORMAT = 1
 _NEEDED = ("shard", "member", "member_index", "page_index", "output_sha256", "decision", "sampled")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
@@ -20,7 +20,7 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 @dataclass(frozen=True)
 class Sample:
-    """How many pages were drawn by chance, and from how many."""
+    """The number of pages that were drawn at random, and of those they were drawn from."""
 
     size: int
     population: int
@@ -28,7 +28,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision as a reviewer made it; what the fields mean stands at `review.Decided`."""
+    """A decision of a reviewer; `ledger.reviews.Decided` explains the fields."""
 
     shard: str
     member: str
@@ -41,13 +41,13 @@ class Decision:
 
     @property
     def page(self) -> PageName:
-        """Which page of its shard it is about."""
+        """The page of the shard that it is about."""
         return self.member, self.member_index, self.page_index
 
 
 @dataclass(frozen=True)
 class DecisionFile:
-    """A whole file; `destination` and `sample` are None where it doesn't say."""
+    """A whole file; `destination` and `sample` are None if it names none."""
 
     destination: str | None
     sample: Sample | None
@@ -55,14 +55,14 @@ class DecisionFile:
 
 
 class _Wrong(ValueError):
-    """What is wrong with a file, without its name."""
+    """Says what is wrong with a file, without the file's name."""
 
 
 def read_decisions(path: Path) -> DecisionFile:
     """Read a file; of several decisions about one page, the last counts.
 
     Args:
-        path: `.csv` is read as CSV with a line of column names, all else as JSON.
+        path: a `.csv` file has a first line of column names; any other file is JSON.
 
     Raises:
         InputError: it can't be read, or is no file of decisions.
@@ -121,7 +121,7 @@ def _from_csv(text: str) -> DecisionFile:
 
 
 def _typed(cells: dict[str, Any]) -> dict[str, Any]:
-    """A line of CSV with the types of JSON; what can't be converted stays text and is refused later."""
+    """A line of CSV with the types of JSON; what can't be converted stays text, and is refused later."""
     typed = {**cells, "output_sha256": cells["output_sha256"] or None, "note": cells.get("note") or ""}
     for name in ("shard", "member", "note"):
         # The report's page puts an apostrophe before what a spreadsheet would take for a formula.

@@ -1,10 +1,10 @@
 """The reviewers' page: a folder whose index.html opens from a disk, without a server.
 
 OUT/index.html, OUT/app/    the page, its scripts and its style
-OUT/data/                   the report's rows as scripts, the flagged pages first
-OUT/pictures/               before, after, marks and a small one, of flagged and sampled pages and the worst
+OUT/data/                   the rows of the report as scripts, the flagged pages first
+OUT/pictures/               before, after, marks and thumbnail of flagged, sampled and the worst pages
 
-It is made from what is committed; what is missing it says.
+It is made from committed rows; its remarks say what is missing.
 """
 
 import hashlib
@@ -39,13 +39,13 @@ class HtmlReport:
     """What was written.
 
     Attributes:
-        index: the page to open.
-        pages: rows of the report.
-        listed: how many of them the page lists.
-        pictured: how many have pictures.
-        flagged: pages that a person should look at.
-        sample: unflagged pages that were drawn for one to look at.
-        remarks: what is missing, in sentences.
+        index: the file to open.
+        pages: the number of rows in the report.
+        listed: the number of pages that are listed.
+        pictured: the number of pages with pictures.
+        flagged: the number of pages that a person should review.
+        sample: the number of unflagged pages that were drawn at random for review.
+        remarks: sentences that say what is missing.
     """
 
     index: Path
@@ -64,15 +64,15 @@ def write_html(
 
     Args:
         destination: a place that was cleaned into.
-        folder: where to; new, empty, or one that this wrote.
+        folder: a new or empty folder, or one that an earlier call wrote.
         since: only pages of runs that began on this day (UTC) or later, as `2026-11-30`.
-        sample: how many unflagged pages to draw at random; 0 draws none.
-        progress: told of the pictures.
+        sample: the number of unflagged pages to draw at random.
+        progress: called after each page whose pictures are drawn.
 
     Raises:
         InputError: a place, the folder or an option is wrong.
         DestinationFull: no space is left in the folder.
-        StoreError: the destination broke, or was written by a newer version.
+        StoreError: the destination broke, or a newer version wrote it.
     """
     if sample < 0:
         raise InputError(f"--sample {sample} is no number of pages: give 1 or more.")
@@ -87,7 +87,7 @@ def write_html(
     remarks = (*_remarks(now, unread, listing), *([places.remark] if places.remark else []))
     drawn = pc.sum(pc.greater_equal(listing.table["draw"], 0)).as_py() or 0
     facts = {
-        # What was decided stays with the place, whatever is cleaned there later or listed here.
+        # The browser keeps decisions by destination, whatever is cleaned there later or listed here.
         "id": hashlib.sha256(to.url.encode("utf-8", "surrogateescape")).hexdigest()[:16],
         "destination": destination,
         "sample": {"size": drawn, "population": listing.population} if sample else None,
@@ -100,7 +100,7 @@ def write_html(
 
 
 def _check_apart(folder: Path, to: Store, now: Status) -> None:
-    """A page among scans would be taken for scans by the next run."""
+    """Refuse a folder among scans: the next run would take the page for scans."""
     here = f"{folder.resolve()}/"
     for place in (to.url, *(run.source for run in now.runs[:1])):
         if "://" not in place and here.startswith(f"{Path(place).resolve()}/"):
@@ -147,7 +147,7 @@ def _write_data(out: Folder, listing: Listing, facts: Mapping[str, object]) -> N
 
 
 def _remarks(now: Status, unread: dict[str, str], listing: Listing) -> Iterator[str]:
-    """What the page does not show."""
+    """Sentences about what the page does not show."""
     for shard, why in sorted(unread.items())[:SHOWN]:
         yield f"{shard}: {why}; its pages are not here."
     if len(unread) > SHOWN:

@@ -1,6 +1,6 @@
-"""The listed rows as scripts: fetch() doesn't work on file://, a script that hands its data over does.
+"""The listed rows as scripts, because fetch() doesn't work on file://.
 
-Texts that repeat are numbers into a list. Nothing that stands in a name can end the script or its element.
+Texts that repeat become numbers of a list. No character of a name can end the script or its element.
 """
 
 import json
@@ -13,9 +13,9 @@ import pyarrow as pa
 from jobs.review.page_rows import FIGURES, Listing
 
 PIECE = 5000
-"""Rows in one file: the first is there at once, the flagged pages in it."""
+"""Rows in one file; the first file, with the flagged pages, loads at once."""
 
-_DIGITS = 5  # after the point: a measure's last digits say nothing, and are half of the file
+_DIGITS = 5  # after the point: further digits of a measure mean nothing, and would double the file
 _LISTS = {
     "shard": "shards",
     "status": "statuses",
@@ -26,13 +26,13 @@ _LISTS = {
 
 
 def script(call: str, data: object) -> bytes:
-    """A script of one call, or assignment, with `data` as what stands for `%s` in it."""
+    """A script of one call or assignment; `data` replaces its `%s`."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # all but ASCII is escaped
     return (call % text.replace("<", "\\u003c")).encode()
 
 
 class Encoder:
-    """Turns a listing into pieces; the lists that they refer to are known at the start."""
+    """Turns a listing into pieces; the lists that they refer to come first."""
 
     def __init__(self, listing: Listing) -> None:
         self._table = listing.table
@@ -41,13 +41,13 @@ class Encoder:
         self._figures = [name for name in FIGURES if self._table[name].null_count < self._table.num_rows]
 
     def lists(self) -> dict[str, Any]:
-        """What the numbers in the pieces stand for, and which measures there are."""
+        """The lists that the numbers in the pieces refer to, and the names of the measures."""
         lists: dict[str, Any] = {_LISTS[name]: list(places) for name, places in self._places.items()}
         reasons = dict.fromkeys(reason for found in lists["reason_sets"] for reason in found)
         return {**lists, "reasons": list(reasons), "measures": self._figures, "listed": self._table.num_rows}
 
     def pieces(self) -> Iterator[dict[str, Any]]:
-        """The rows, PIECE at a time, as columns."""
+        """The rows as columns, PIECE rows at a time."""
         for first in range(0, self._table.num_rows, PIECE):
             yield self._piece(self._table.slice(first, PIECE), first)
 
@@ -78,7 +78,7 @@ class Encoder:
 
 
 def _values(column: pa.ChunkedArray) -> list[Hashable]:
-    """Values that can be looked up; sets of reasons as tuples."""
+    """The values, hashable: sets of reasons as tuples."""
     return [tuple(one) if isinstance(one, list) else one for one in column.to_pylist()]
 
 

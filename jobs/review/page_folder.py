@@ -1,4 +1,4 @@
-"""The folder that a page is written into: ours or empty, complete once its index.html is there."""
+"""The folder of a reviewers' page; it is complete when it has an index.html."""
 
 import errno
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 from jobs.errors import DestinationFull, InputError
 
 MARK = "pumice-report.json"
-"""Tells that a folder is ours and may be written over."""
+"""The file that marks a folder as ours: it may be overwritten."""
 
 INDEX = "index.html"
 _PARTS = ("app", "data", "pictures")
 
 
 class Folder:
-    """A folder that was cleared of what an earlier call wrote."""
+    """A folder; what an earlier call wrote is removed."""
 
     def __init__(self, path: Path) -> None:
-        """Take the folder.
+        """Make or clear the folder.
 
         Raises:
             InputError: it can't be made or written, or holds something else.
@@ -41,7 +41,7 @@ class Folder:
                 (path / part).mkdir()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file of one of our parts.
+        """Write a file below app/, data/ or pictures/.
 
         Raises:
             DestinationFull: no space is left.
@@ -51,7 +51,7 @@ class Folder:
             (self.path / name).write_bytes(data)
 
     def finish(self) -> Path:
-        """Write the page itself, last, so that an interrupted call leaves nothing that looks whole."""
+        """Write the page itself, last, so that an interrupted call leaves no page that looks complete."""
         for source in (files("jobs.review") / "html").iterdir():
             if source.name != INDEX:
                 self.write(f"app/{source.name}", source.read_bytes())

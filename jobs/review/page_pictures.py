@@ -1,4 +1,4 @@
-"""A page's pictures: before and after in one size, a small one for the list, and marks where ink went."""
+"""The pictures of a page: before and after in one size, a thumbnail, and marks of lost and added ink."""
 
 from dataclasses import asdict, dataclass
 
@@ -19,10 +19,10 @@ _LONGEST, _THUMB = 2400, 120  # pixels of the longer side
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
 _WHITE_16 = 257  # 65535 / 255
 _MOST_MARKS = 50
-_MARKED = 0.2  # less than the score that flags a page: that one sums over all cells of a stroke
-_NEAR = 15  # pixels at 150 dpi: marks so close together are one to look at
+_MARKED = 0.2  # below the score that flags a page: that one sums over all cells of a stroke
+_NEAR = 15  # pixels at 150 dpi: marks closer than this become one
 
-# Okabe and Ito's vermilion and blue, as in app.css; as OpenCV wants them: blue, green, red.
+# Okabe and Ito's vermilion and blue, as in app.css, in OpenCV's order: blue, green, red.
 _COLOURS = {"lost": (0, 94, 213), "added": (178, 114, 0)}
 _FIELD, _STROKE = 70, 235  # opacity of a marked field, and of the changed ink in it
 _CHANGED = 26  # a tenth of white
@@ -33,14 +33,13 @@ Mark = tuple[float, float, float, float, str]
 
 @dataclass(frozen=True)
 class Picture:
-    """What the page is told of a page's pictures.
+    """What data/pictures.js says about the pictures of a page.
 
     Attributes:
-        kinds: which there are: before, after, thumb, marks.
-        width: of before and after, in pixels.
-        height: likewise.
-        boxes: where something was lost or added, the largest first.
-        note: what can't be shown, and why; or an empty text.
+        kinds: those that exist, of before, after, thumb and marks.
+        width, height: the size of before and after, in pixels.
+        boxes: where ink was lost or added, the largest first.
+        note: what can't be shown, and why; or empty.
     """
 
     kinds: tuple[str, ...] = ()
@@ -51,14 +50,14 @@ class Picture:
 
 
 class Painter:
-    """Draws pictures into a folder; the guard says where ink was lost and added."""
+    """Draws pictures into a folder; the guard finds lost and added ink."""
 
     def __init__(self, folder: Folder, guard: Guard) -> None:
         self._folder = folder
         self._guard = guard
 
     def draw(self, found: Found) -> dict[str, object]:
-        """Draw what there is of a page, and say what; raises as `Folder.write`."""
+        """Draw the pictures of a page; returns a Picture as a dictionary; raises as `Folder.write`."""
         notes = [found.note]
         before, after = (self._decoded(found, data, notes) for data in (found.before, found.after))
         return asdict(self._draw(found.page.number, before, after, next(filter(None, notes), "")))
@@ -112,14 +111,14 @@ def _decoded(name: str, data: bytes, index: int) -> _Page:
 
 
 def _sides(pixels: Pixels, longest: int) -> tuple[int, int]:
-    """Height and width, shrunk where they are longer; never grown."""
+    """Height and width, shrunk so that none is above `longest`; never enlarged."""
     height, width = pixels.shape[:2]
     scale = min(1.0, longest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _shrunk(pixels: Pixels, sides: tuple[int, int]) -> NDArray[np.uint8]:
-    """In another size, 8 bits deep, and in OpenCV's order of colours."""
+    """The page in this size, 8 bits deep, and in OpenCV's order of colours."""
     same = pixels.shape[:2] == sides
     small = pixels if same else cv2.resize(pixels, sides[::-1], interpolation=cv2.INTER_AREA)
     if small.dtype == np.uint16:
@@ -131,12 +130,12 @@ def _shrunk(pixels: Pixels, sides: tuple[int, int]) -> NDArray[np.uint8]:
 def marks_of(
     compared: Comparison, before: NDArray[np.uint8], after: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], tuple[Mark, ...]]:
-    """A transparent picture that marks what was lost and added, and where that is.
+    """A transparent picture that marks lost and added ink, and the places of the marks.
 
     Args:
-        compared: what the guard says of both pages.
-        before: (H, W) as it saw them; 0 is black.
-        after: likewise.
+        compared: what the guard found on these pages.
+        before: (H, W) uint8, the page before cleaning as the guard saw it; 0 is black.
+        after: the page after cleaning, of the same shape.
 
     Returns:
         (H, W, 4) blue, green, red, opacity; and the marks, the largest first.
@@ -154,7 +153,7 @@ def marks_of(
 
 
 def _boxes(field: NDArray[np.uint8]) -> list[tuple[int, tuple[float, float, float, float]]]:
-    """What hangs together or nearly so: its pixels, and its box as shares of the page."""
+    """Groups of marked pixels that touch or nearly touch: size in pixels, and box as shares of the page."""
     height, width = field.shape
     near = np.asarray(cv2.dilate(field, np.ones((_NEAR, _NEAR), np.uint8)), np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)

@@ -1,4 +1,4 @@
-"""The rows that the reviewers' page lists, in its order, and the random sample among them."""
+"""Which rows the reviewers' page lists, in which order, and the random sample among them."""
 
 import hashlib
 from collections import Counter
@@ -13,9 +13,9 @@ from jobs.report.findings import SHOWN
 from jobs.report.schema import FIDELITY, MEASURES, TABLE_SCHEMA
 
 LISTED = 200_000
-"""So many pages are listed besides the sample; a browser holds no more of them comfortably."""
+"""The most pages that are listed besides the sample; with more, a browser becomes slow."""
 PICTURED = 1000
-"""So many flagged pages get pictures, of about a megabyte each."""
+"""The most flagged pages that get pictures, of about a megabyte each."""
 
 IDENTITY = ["shard", "member", "member_index", "page_index"]
 FIGURES = [*MEASURES, *FIDELITY]
@@ -31,16 +31,17 @@ _KEPT = pa.schema(
 
 @dataclass(frozen=True)
 class Listing:
-    """What the page lists.
+    """What the page lists, and totals.
 
     Attributes:
-        table: the flagged pages, those of the sample, what was not cleaned, the rest by the dirt left;
-            with the columns `draw`, the place in the sample from 0, and `picture`, a number from 0, each -1
-            for none.
-        pages: how many rows there are, listed or not.
-        statuses: how many of them are cleaned, passed_through, failed.
-        flagged: how many of them a person should look at.
-        population: cleaned pages that are neither flagged nor decided: what the sample was drawn from.
+        table: the flagged pages, the sample, pages that were not cleaned, then the others by their remaining
+            dirt. Two more columns: `draw`, the place in the sample from 0, and `picture`, the number of the
+            pictures from 0; -1 for none.
+        pages: the number of rows, listed or not.
+        statuses: the number of rows by status: cleaned, passed_through, failed.
+        flagged: the number of pages that a person should review.
+        population: the number of cleaned pages that are neither flagged nor decided; the sample is drawn
+            from them.
     """
 
     table: pa.Table
@@ -51,12 +52,12 @@ class Listing:
 
 
 def read_listing(batches: Iterable[pa.RecordBatch], sample: int) -> Listing:
-    """Choose and order what is listed.
+    """Choose and order the listed rows.
 
     Args:
-        batches: of COLUMNS, each row once.
-        sample: how many unflagged pages to draw. The draw follows from the pages' names and bytes alone:
-            the same report gives the same sample, and a larger one contains the smaller.
+        batches: rows with the columns COLUMNS, each row once.
+        sample: the number of unflagged pages to draw. The draw depends only on names and hashes of pages:
+            the same report gives the same sample, and a larger sample contains the smaller one.
     """
     choice = _Choice(sample)
     for batch in batches:
@@ -66,7 +67,7 @@ def read_listing(batches: Iterable[pa.RecordBatch], sample: int) -> Listing:
 
 @dataclass
 class _Choice:
-    """What may still be listed of the rows so far: at most twice LISTED, and the sample."""
+    """The rows so far that may still be listed: at most twice LISTED, and the sample."""
 
     sample: int
     pages: int = 0
@@ -77,7 +78,7 @@ class _Choice:
     _size: int = 0
 
     def add(self, table: pa.Table) -> None:
-        """Count rows, and keep them as long as they may be listed."""
+        """Count rows, and keep those that may be listed."""
         self.pages += table.num_rows
         found = table["status"].value_counts().to_pylist()
         self.statuses.update({one["values"]: one["counts"] for one in found})
@@ -94,7 +95,7 @@ class _Choice:
             self._size = self._kept[0].num_rows
 
     def _lots(self, table: pa.Table, drawable: pa.ChunkedArray) -> list[bytes | None]:
-        """A uniform random number for each row that may be drawn: the lowest ones are the sample."""
+        """A hash for each row that may be drawn, as a uniform random number; the lowest are the sample."""
         if not self.sample:
             return [None] * table.num_rows
         names = table.select([*IDENTITY, "output_sha256"]).to_pylist()
@@ -104,18 +105,18 @@ class _Choice:
         ]
 
     def _parts(self) -> tuple[pa.Table, pa.Table, pa.Table]:
-        """The flagged rows, the sample and the others, each in order, as many as are listed."""
+        """The flagged rows, the sample and the other rows, each in order and cut to what is listed."""
         rows = pa.concat_tables(self._kept)
         sampled = rows.filter(pc.is_valid(rows["lot"])).sort_by("lot").slice(0, self.sample)
         drawn = pc.is_in(rows["lot"], value_set=sampled["lot"].combine_chunks(), skip_nulls=True)
-        # Of flagged pages those come first that there is something to decide about.
+        # Cleaned pages come first: they need a decision.
         flagged = _sorted(rows.filter(rows["flag"]), ("status", "ascending"), ("ink_lost", "descending"))
         others = _sorted(rows.filter(pc.invert(pc.or_(rows["flag"], drawn))), ("status", "descending"))
         flagged = flagged.slice(0, LISTED)
         return flagged, sampled, others.slice(0, LISTED - flagged.num_rows)
 
     def listing(self) -> Listing:
-        """What is listed in the end, with the numbers of draws and pictures."""
+        """The final listing, with the numbers of draws and pictures."""
         flagged, sampled, others = self._parts()
         table = pa.concat_tables([flagged, sampled, others]).drop_columns(["lot", "flag"])
         row = np.arange(table.num_rows)
@@ -131,6 +132,6 @@ class _Choice:
 
 
 def _sorted(table: pa.Table, *keys: tuple[str, str]) -> pa.Table:
-    """By these keys, then by the dirt left, the worst first, then as the report has it."""
+    """Sort by these keys, then by the remaining dirt, the most first, then as in the report."""
     order = [*keys, ("dirt_after", "descending"), *((name, "ascending") for name in IDENTITY)]
     return table.take(pc.sort_indices(table, sort_keys=[(*key, "at_end") for key in order]))

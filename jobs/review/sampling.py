@@ -1,22 +1,22 @@
-"""What a random sample says of all pages: the Clopper-Pearson bound on the rate of faults."""
+"""The Clopper-Pearson bound: what a random sample says about the rate of faults among all pages."""
 
 import math
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-_STEPS = 60  # of a bisection: each halves what is uncertain
+_STEPS = 60  # of a bisection: each halves the interval
 
 
 @dataclass(frozen=True)
 class SampleFinding:
-    """What a sample of pages that nothing flagged came to.
+    """The result of a sample of unflagged pages.
 
     Attributes:
-        decided: pages of the sample that were decided.
-        rejected: how many of them were rejected.
-        size: pages that were drawn; None if it isn't known.
-        population: pages that they were drawn from; likewise.
-        at_most: the share of faulty pages that is not exceeded, with CONFIDENCE, 0 to 1.
+        decided: the number of drawn pages that were decided.
+        rejected: the number of rejected pages among them.
+        size: the number of pages that were drawn; None if unknown.
+        population: the number of pages that they were drawn from; None if unknown.
+        at_most: the upper bound on the share of faulty pages, with CONFIDENCE, 0 to 1.
     """
 
     decided: int
@@ -29,12 +29,12 @@ class SampleFinding:
 def upper_bound(drawn: int, faulty: int, confidence: float = CONFIDENCE) -> float:
     """The one-sided upper confidence bound on a rate, 0 to 1, after Clopper and Pearson.
 
-    It is the rate at which `faulty` or fewer faults among `drawn` are just as unlikely as 1 - confidence; for
-    none at all, 1 - (1 - confidence) ** (1 / drawn). Drawing without replacement makes it only safer.
+    At this rate, `faulty` or fewer faults among `drawn` have the probability 1 - confidence; without faults
+    it is 1 - (1 - confidence) ** (1 / drawn). Drawing without replacement only lowers the true bound.
 
     Args:
-        drawn: how many were looked at, above 0.
-        faulty: how many of them were faulty, 0 to `drawn`.
+        drawn: the number of pages that were reviewed, above 0.
+        faulty: the number of faulty pages among them, 0 to `drawn`.
         confidence: above 0, below 1.
     """
     if faulty >= drawn:
@@ -50,7 +50,7 @@ def upper_bound(drawn: int, faulty: int, confidence: float = CONFIDENCE) -> floa
 
 
 def _at_most(faulty: int, drawn: int, rate: float) -> float:
-    """The probability of so many faults or fewer; `rate` is above 0 and below 1."""
+    """The probability of `faulty` or fewer faults; `rate` is above 0 and below 1."""
     logs = (
         math.lgamma(drawn + 1) - math.lgamma(count + 1) - math.lgamma(drawn - count + 1)
         + count * math.log(rate) + (drawn - count) * math.log1p(-rate)

@@ -77,7 +77,7 @@ def here() -> Iterator[None]:
     """Runs go on in this process, with the tests' weights."""
     with (
         patch.object(runs, "_work", work),
-        patch.object(api, "read_weights", lambda *_: b"weights"),
+        patch("jobs.ledger.weights.read_weights", lambda *_: b"weights"),
     ):
         yield
 
