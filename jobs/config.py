@@ -76,7 +76,7 @@ class CleanOptions(BaseModel):
         default=None, description="A Ray cluster to join; if not given, Ray starts on this machine."
     )
     gpus_per_actor: float = Field(
-        default=1.0, gt=0, le=1, description="One cleaner's share of a GPU, up to 1."
+        default=1.0, gt=0, le=1, description="One worker's share of a GPU, up to 1."
     )
     also_cpu: bool = Field(
         default=False,

@@ -44,11 +44,9 @@ def _parameter(name: str) -> Parameter:
     field = CleanOptions.model_fields[name]
     kind: Any = field.annotation
     has_default = field.default not in (None, False, CLEANER)  # the help texts of these say what holds
-    option = typer.Option(
-        f"--{name.replace('_', '-')}",
-        help=field.description,
-        show_default=str(field.default) if has_default else False,
-    )
+    # typer would put a text that it is given as the default into brackets of its own: "[default: (auto)]".
+    text = f"{field.description} Default: {field.default}." if has_default else field.description
+    option = typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False)
     # A choice is a text here: CleanOptions says which there are, for job.toml as well.
     annotation = Annotated[(str if get_origin(kind) is Literal else kind) | None, option]  # type: ignore[valid-type]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
