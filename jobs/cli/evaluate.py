@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
 
 from jobs.cli.console import err, out
 from jobs.errors import InputError
@@ -24,6 +23,8 @@ def evaluate_command(
     sheet: Annotated[Path | None, typer.Option(help="Draw the worst pages into this PNG.")] = None,
 ) -> None:
     """Score weights on a folder of pairs: how near to the truth, how well read, before and after cleaning."""
+    from rich.progress import track
+
     from jobs.cli.print_scores import print_scores
     from model.cleaning.cleaner import load_cleaner
     from model.device import DeviceError

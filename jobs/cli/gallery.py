@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from jobs.cli.console import err, out
-from jobs.cli.progress import training_bars
 from jobs.errors import InputError, PumiceError
 from model.gallery.systems import FASHION_MNIST, SYSTEMS, Data
 from model.markdown import replace_block
@@ -38,6 +37,7 @@ def gallery_command(
     quick: Annotated[bool, typer.Option("--quick", help="Take only a few steps, to try it out.")] = False,
 ) -> None:
     """Train the article's autoencoders and draw what they do; continues trainings that stopped."""
+    from jobs.cli.progress import training_bars
     from model.gallery.exhibits import exhibits, garments_for
     from model.gallery.page import figures_table, write_page
     from model.gallery.studio import Studio

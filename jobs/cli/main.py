@@ -15,7 +15,6 @@ from jobs.cli.evaluate import evaluate_command
 from jobs.cli.gallery import gallery_command
 from jobs.cli.options import Join, Place, takes_options
 from jobs.cli.print_run import print_plan, print_summary
-from jobs.cli.progress import ProgressBar
 from jobs.cli.review import review_app
 from jobs.cli.submit import jobs_command, submit_command
 from jobs.cli.train import train_command
@@ -53,6 +52,8 @@ def clean(
     join: Join = False,
 ) -> None:
     """Make DST the cleaned mirror of SRC: new and changed pages are cleaned, nothing is done twice."""
+    from jobs.cli.progress import ProgressBar
+
     if plan:
         print_plan(out, api.plan(src, dst, options))
         return
@@ -68,6 +69,7 @@ def demo(
 ) -> None:
     """Draw a small damaged archive, clean it, and say where the results are."""
     from jobs.cli.demo import make_archive, make_contact_sheet
+    from jobs.cli.progress import ProgressBar
 
     source, destination, sheet = folder / "damaged", folder / "cleaned", folder / "before-after.png"
     out.print("Drawing and damaging a small archive ...")

@@ -10,7 +10,6 @@ from rich.console import Console
 from jobs import api
 from jobs.cli.console import SHOWN, err, out
 from jobs.cli.print_run import print_summary
-from jobs.cli.progress import ProgressBar
 from jobs.review.sampling import CONFIDENCE, SampleFinding
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ def apply_command(
     ] = None,
 ) -> None:
     """Record decisions: rejected pages become their originals again, accepted pages need no more review."""
+    from jobs.cli.progress import ProgressBar
+
     with ProgressBar(err) as bar:
         applied = api.apply_decisions(decisions, destination, bar)
     print_applied(out, applied)

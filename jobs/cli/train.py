@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from jobs.cli.console import err, out
-from jobs.cli.progress import training_bars
 from jobs.errors import InputError, PumiceError
 from model.training.settings import FINE_TUNING_RATE, LEARNING_RATE, TrainingFault
 
@@ -46,6 +45,7 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that code damages; continues a training that stopped."""
+    from jobs.cli.progress import training_bars
     from model.device import DeviceError
     from model.images import DataFault
     from model.network.article import ArticleConfig

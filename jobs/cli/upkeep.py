@@ -10,10 +10,8 @@ import typer
 
 from jobs import api
 from jobs.cli.console import err, out
-from jobs.cli.print_report import print_findings, print_html
 from jobs.cli.print_run import print_summary
 from jobs.cli.print_upkeep import print_collected, print_status, print_verification
-from jobs.cli.progress import ProgressBar, counting
 from jobs.errors import InputError
 
 
@@ -34,6 +32,8 @@ def resume_command(
     ] = False,
 ) -> None:
     """Go on where the last run stopped, with its source, weights and options."""
+    from jobs.cli.progress import ProgressBar
+
     with ProgressBar(err) as bar:
         summary = api.resume(dst, bar, retry_quarantined=retry_quarantined)
     print_summary(out, summary, dst)
@@ -60,6 +60,9 @@ def report_command(
     ] = 0,
 ) -> None:
     """Summarize the report: totals, measures before and after cleaning, the worst pages."""
+    from jobs.cli.print_report import print_findings, print_html
+    from jobs.cli.progress import counting
+
     if sample and not html:
         raise InputError("--sample draws pages for the reviewers' page: give --html FOLDER with it.")
     if html:

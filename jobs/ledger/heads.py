@@ -103,12 +103,12 @@ class Heads:
     def recipes(self) -> tuple[RecipeTotals, ...]:
         """Totals by recipe, the one with the most shards first; voided heads are left out."""
         sums = ("pages", "cleaned", "passed_through", "failed", "damaged", "bytes_in", "bytes_out")
-        real = self._table.filter(pc.not_equal(self._table["work"], ""))
-        found = real.group_by("recipe").aggregate([("work", "count"), *[(name, "sum") for name in sums]])
-        totals = [
-            RecipeTotals(row["recipe"], row["work_count"], *[row[f"{name}_sum"] for name in sums])
-            for row in found.to_pylist()
-        ]
+        real = self._table.select(["recipe", *sums]).filter(pc.not_equal(self._table["work"], ""))
+        totals = []
+        for recipe in pc.unique(real["recipe"]):  # not group_by, which loads Arrow's engine for data sets
+            rows = real.filter(pc.equal(real["recipe"], recipe))
+            figures = [pc.sum(rows[name]).as_py() for name in sums]
+            totals.append(RecipeTotals(recipe.as_py(), len(rows), *figures))
         return tuple(sorted(totals, key=lambda one: (-one.shards, one.recipe)))
 
     def damaged(self) -> tuple[str, ...]:
@@ -148,7 +148,10 @@ class Heads:
 
     def numbers(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[int, bool]]:
         """By shard: the number of its head, and whether that is voided; of the rows chosen by this mask."""
-        chosen = self._table.select(["shard", "number", "work"]).filter(pa.array(rows))
+        # Not pa.array, which loads NumPy's masked arrays.
+        bits = pa.py_buffer(np.packbits(rows, bitorder="little"))
+        mask = pa.Array.from_buffers(pa.bool_(), len(rows), [None, bits])
+        chosen = self._table.select(["shard", "number", "work"]).filter(mask)
         return {_key(row["shard"]): (row["number"], not row["work"]) for row in chosen.to_pylist()}
 
 
