@@ -2,13 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.cli.console import err, out
 from jobs.errors import InputError
 from model.shipped import CLEANER
+
+if TYPE_CHECKING:
+    from model.scoring.evaluate import PageScore
+    from model.scoring.worst_pages import WorstPages
 
 
 def evaluate_command(
@@ -23,29 +27,16 @@ def evaluate_command(
     sheet: Annotated[Path | None, typer.Option(help="Draw the worst pages into this PNG.")] = None,
 ) -> None:
     """Score weights on a folder of pairs: how near to the truth, how well read, before and after cleaning."""
-    from rich.progress import track
-
     from jobs.cli.print_scores import print_scores
-    from model.cleaning.cleaner import load_cleaner
     from model.device import DeviceError
     from model.images import DataFault
     from model.network.weights import WeightsError, fingerprint
-    from model.scoring.cases import find_cases
-    from model.scoring.evaluate import evaluate
     from model.scoring.report import as_json
-    from model.scoring.tesseract import OcrFault, require_languages
-    from model.scoring.worst_pages import WorstPages
+    from model.scoring.tesseract import OcrFault
 
     _check_places(save, sheet)
     try:
-        cases = find_cases(pairs, ocr)
-        if ocr:
-            require_languages(languages)
-        worst, scores = WorstPages(), []
-        pages = evaluate(load_cleaner(model, device), cases, languages if ocr else None)
-        for scored in track(pages, "scoring", total=len(cases), console=err, transient=True):
-            scores.append(scored.score)
-            worst.add(scored)
+        scores, worst = _scored(pairs, model, device, languages if ocr else None)
         report = {"weights": fingerprint(model), **as_json(scores)}
     except (DataFault, WeightsError, DeviceError, OcrFault) as error:
         raise InputError(str(error)) from error
@@ -57,6 +48,29 @@ def evaluate_command(
             worst.draw().save(sheet)
     except OSError as error:
         raise InputError(f"the results can't be written: {error}") from error
+
+
+def _scored(
+    pairs: Path, model: Path, device: str, languages: str | None
+) -> tuple[list["PageScore"], "WorstPages"]:
+    """Score all pages; text only where `languages` are given."""
+    from rich.progress import track
+
+    from model.cleaning.cleaner import load_cleaner
+    from model.scoring.cases import find_cases
+    from model.scoring.evaluate import evaluate
+    from model.scoring.tesseract import require_languages
+    from model.scoring.worst_pages import WorstPages
+
+    cases = find_cases(pairs, languages is not None)
+    if languages is not None:
+        require_languages(languages)
+    worst, scores = WorstPages(), []
+    pages = evaluate(load_cleaner(model, device), cases, languages)
+    for scored in track(pages, "scoring", total=len(cases), console=err, transient=True):
+        scores.append(scored.score)
+        worst.add(scored)
+    return scores, worst
 
 
 def _check_places(save: Path | None, sheet: Path | None) -> None:

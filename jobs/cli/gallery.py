@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,13 @@ from model.gallery.systems import FASHION_MNIST, SYSTEMS, Data
 from model.markdown import replace_block
 from model.training.settings import TrainingFault
 
+if TYPE_CHECKING:
+    from model.gallery.studio import Exhibit
+
 BLOCK = "gallery"
 """The block that `--table` replaces."""
+
+OUT = Path("runs/gallery")
 
 
 def gallery_command(
@@ -27,9 +32,7 @@ def gallery_command(
     hold_out: Annotated[
         list[str] | None, typer.Option(help="Pairs to score text on, by folder/name: '*/*Noisew*'.")
     ] = None,
-    to: Annotated[Path, typer.Option("--out", help="Folder for the trainings and the page.")] = Path(
-        "runs/gallery"
-    ),
+    to: Annotated[Path, typer.Option("--out", help="Folder for the trainings and the page.")] = OUT,
     table: Annotated[
         Path | None, typer.Option(help="Write the figures into the block `gallery` of this Markdown page.")
     ] = None,
@@ -37,21 +40,14 @@ def gallery_command(
     quick: Annotated[bool, typer.Option("--quick", help="Take only a few steps, to try it out.")] = False,
 ) -> None:
     """Train the article's autoencoders and draw what they do; continues trainings that stopped."""
-    from jobs.cli.progress import training_bars
-    from model.gallery.exhibits import exhibits, garments_for
     from model.gallery.page import figures_table, write_page
-    from model.gallery.studio import Studio
     from model.images import DataFault
     from model.network.weights import WeightsError
-    from model.training.data import read_pairs
 
     chosen = _chosen(names or [], bool(pairs))
     page = _page_of(table)
     try:
-        garments = garments_for(chosen, data, quick)
-        known, held = read_pairs(pairs or [], hold_out or [])
-        with training_bars(err) as bars:
-            shown = exhibits(Studio(to, seed, quick, bars, garments, known, held), chosen)
+        shown = _exhibits(chosen, data, pairs or [], hold_out or [], to, seed, quick)
         about = _about(seed, quick)
         written = write_page(to, shown, about)
         if table:
@@ -63,6 +59,22 @@ def gallery_command(
     except OSError as error:
         raise InputError(f"the results can't be written: {error}") from error
     out.print(f"Gallery: {written}", markup=False)
+
+
+def _exhibits(
+    chosen: Sequence[str], data: Path, pairs: Sequence[Path], hold_out: Sequence[str], to: Path, seed: int,
+    quick: bool,
+) -> "dict[str, Exhibit]":  # fmt: skip
+    """Train the chosen systems, or continue their trainings."""
+    from jobs.cli.progress import training_bars
+    from model.gallery.exhibits import exhibits, garments_for
+    from model.gallery.studio import Studio
+    from model.training.data import read_pairs
+
+    garments = garments_for(chosen, data, quick)
+    known, held = read_pairs(pairs, hold_out)
+    with training_bars(err) as bars:
+        return exhibits(Studio(to, seed, quick, bars, garments, known, held), chosen)
 
 
 def _chosen(names: Sequence[str], has_pairs: bool) -> list[str]:

@@ -4,13 +4,16 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.cli.console import err, out
 from jobs.errors import InputError, PumiceError
 from model.training.settings import FINE_TUNING_RATE, LEARNING_RATE, TrainingFault
+
+if TYPE_CHECKING:
+    from model.training.cleaner_learner import CleanerSettings
 
 _RATES = f"{LEARNING_RATE}, with --init {FINE_TUNING_RATE}; a lower rate keeps more of what --init knows"
 
@@ -45,27 +48,14 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
 ) -> None:
     """Make weights from pairs and from clean pages that code damages; continues a training that stopped."""
-    from jobs.cli.progress import training_bars
     from model.device import DeviceError
     from model.images import DataFault
-    from model.network.article import ArticleConfig
-    from model.network.autoencoder import AutoencoderConfig
     from model.network.weights import WeightsError, save_card
-    from model.training.card import make_card, score_weights
-    from model.training.cleaner_learner import CleanerSettings
-    from model.training.cleaner_train import train
-    from model.training.data import make_patches, read_pairs
 
-    shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
     rate = learning_rate or (FINE_TUNING_RATE if init else LEARNING_RATE)
-    config = CleanerSettings(steps, seed, rate, patience=patience, network=shape)
+    config = _settings(network, steps, seed, rate, patience)
     try:
-        known, held = read_pairs(pairs or [], hold_out or [])
-        data = make_patches(known, clean or [], seed)
-        with training_bars(err) as bars:
-            weights = train(data, config, to, init, held, bars.begin("training", steps))
-        card = make_card(weights, config, init, [*(pairs or []), *(clean or [])], sys.argv[1:])
-        card["scores"] = score_weights(weights, held, hold_out or [])
+        weights, card = _trained(config, pairs or [], clean or [], hold_out or [], to, init)
     except (DataFault, WeightsError) as error:
         raise InputError(str(error)) from error
     except (TrainingFault, DeviceError) as error:
@@ -73,3 +63,31 @@ def train_command(
     save_card(weights, card)
     out.print_json(json.dumps(card["scores"]))
     out.print(f"Weights: {weights}, for pumice clean --model", markup=False)
+
+
+def _settings(network: NetworkName, steps: int, seed: int, rate: float, patience: int) -> "CleanerSettings":
+    from model.network.article import ArticleConfig
+    from model.network.autoencoder import AutoencoderConfig
+    from model.training.cleaner_learner import CleanerSettings
+
+    shape = AutoencoderConfig() if network is NetworkName.PUMICE else ArticleConfig()
+    return CleanerSettings(steps, seed, rate, patience=patience, network=shape)
+
+
+def _trained(
+    config: "CleanerSettings", pairs: list[Path], clean: list[Path], hold_out: list[str], to: Path,
+    init: Path | None,
+) -> tuple[Path, dict[str, Any]]:  # fmt: skip
+    """Train, or continue the training in `to`; the path of the weights, and their card with scores."""
+    from jobs.cli.progress import training_bars
+    from model.training.card import make_card, score_weights
+    from model.training.cleaner_train import train
+    from model.training.data import make_patches, read_pairs
+
+    known, held = read_pairs(pairs, hold_out)
+    data = make_patches(known, clean, config.seed)
+    with training_bars(err) as bars:
+        weights = train(data, config, to, init, held, bars.begin("training", config.steps))
+    card = make_card(weights, config, init, [*pairs, *clean], sys.argv[1:])
+    card["scores"] = score_weights(weights, held, hold_out)
+    return weights, card

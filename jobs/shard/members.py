@@ -4,6 +4,7 @@ Rewriting a shard, verifying it and showing its pages must agree on both, so all
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
@@ -70,13 +71,11 @@ class Nested(_Found):
             ArchiveDamaged: the archive around it ends within it.
             OSError: the temporary folder can't be used; see `spooling`.
         """
-        content = spool()
-        try:
+        with ExitStack() as after_an_error:
+            content = after_an_error.enter_context(spool())
             copy(self.entry.open(), content)
-        except BaseException:
-            content.close()
-            raise
-        content.seek(0)
+            content.seek(0)
+            after_an_error.pop_all()
         return content
 
 

@@ -58,9 +58,8 @@ def keep_pictures(view: PageView, cleaned: Tensor) -> Tensor:
         if found is not None:
             left, top, width, height = (side * cells for cells in cv2.boundingRect(found.astype(np.uint8)))
             place = np.s_[index, top : top + height, left : left + width]
-            scan, result = (
-                pages[place].to(torch.int32) for pages in (view.pages, cleaned)
-            )  # no uint16 there
+            # torch.where takes no uint16.
+            scan, result = (pages[place].to(torch.int32) for pages in (view.pages, cleaned))
             squares = torch.from_numpy(found[top // side :, left // side :]).to(cleaned.device)
             where = squares.repeat_interleave(side, 0).repeat_interleave(side, 1)
             where = where[: scan.shape[0], : scan.shape[1], None]

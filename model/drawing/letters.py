@@ -8,6 +8,13 @@ _LACKING = "\U0010fffe"
 """No face has this one: Unicode keeps it free for good."""
 
 
+def built_in_face(size: float) -> ImageFont.FreeTypeFont:
+    """Pillow's own face, which is the same on every machine; `size` is in pixels."""
+    face = ImageFont.load_default(size)
+    assert isinstance(face, ImageFont.FreeTypeFont)  # it is a bitmap face only where Pillow lacks FreeType
+    return face
+
+
 def drawable(text: str, face: ImageFont.FreeTypeFont) -> str:
     """The text with a plain form of what a face lacks: u for ü, No for №; without what has none.
 

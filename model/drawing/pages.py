@@ -13,7 +13,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
 from model.drawing import ink
-from model.drawing.letters import drawable
+from model.drawing.letters import built_in_face, drawable
 from model.drawing.photographs import halftone, photograph
 from model.page import Page
 
@@ -95,9 +95,7 @@ def _face(rng: Generator, fonts: Sequence[Path], pixels: float) -> Face:
     choice = int(rng.integers(0, len(fonts) + 1))
     if choice < len(fonts):
         return ImageFont.truetype(str(fonts[choice]), size)
-    face = ImageFont.load_default(size)
-    assert isinstance(face, ImageFont.FreeTypeFont)
-    return face
+    return built_in_face(size)
 
 
 def _grey(rng: Generator) -> tuple[int, int, int] | int:

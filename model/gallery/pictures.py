@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from model.drawing.letters import built_in_face
 from model.gallery.garments import CLASSES, Images
 
 _GROUND, _TEXT, _FAINT = "#f4f2ee", "#26282b", "#b9b6ae"
@@ -31,12 +32,12 @@ def wall(rows: Sequence[tuple[str, Images]], zoom: int = 2) -> Image.Image:
         zoom: the factor by which images are enlarged.
     """
     widths = [len(images) * (images.shape[2] * zoom + _GAP) for _, images in rows]
-    labels = [int(_font().getlength(label)) for label, _ in rows]
+    labels = [int(built_in_face(_FONT).getlength(label)) for label, _ in rows]
     heights = [_LINE + images.shape[1] * zoom + _GAP for _, images in rows]
     picture, draw = _canvas(max(*widths, *labels) + 2 * _MARGIN, sum(heights) + 2 * _MARGIN)
     y = _MARGIN
     for (label, images), height in zip(rows, heights, strict=True):
-        draw.text((_MARGIN, y), label, fill=_TEXT, font=_font())
+        draw.text((_MARGIN, y), label, fill=_TEXT, font=built_in_face(_FONT))
         for column, image in enumerate(images):
             x = _MARGIN + column * (image.shape[1] * zoom + _GAP)
             picture.paste(_enlarged(image, zoom), (x, y + _LINE))
@@ -61,7 +62,7 @@ def class_maps(maps: Sequence[tuple[str, NDArray[np.float32]]], labels: NDArray[
     picture, draw = _canvas(width, _MARGIN + _LINE + _MAP + _MARGIN + 2 * _LINE + _MARGIN)
     for index, (title, points) in enumerate(maps):
         left, top = _MARGIN + index * (_MAP + _MARGIN), _MARGIN + _LINE
-        draw.text((left, _MARGIN), title, fill=_TEXT, font=_font())
+        draw.text((left, _MARGIN), title, fill=_TEXT, font=built_in_face(_FONT))
         picture.paste(_map(points, labels), (left, top))
     _legend(draw, width, _MARGIN + _LINE + _MAP + _MARGIN)
     return picture
@@ -86,7 +87,7 @@ def _legend(draw: ImageDraw.ImageDraw, width: int, top: int) -> None:
         row, column = divmod(index, columns)
         x, y = _MARGIN + column * step, top + row * _LINE
         draw.rectangle((x, y + 4, x + 10, y + 14), fill=colour)
-        draw.text((x + 16, y), name, fill=_TEXT, font=_font())
+        draw.text((x + 16, y), name, fill=_TEXT, font=built_in_face(_FONT))
 
 
 def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -96,9 +97,3 @@ def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
 
 def _enlarged(image: NDArray[np.uint8], zoom: int) -> Image.Image:
     return Image.fromarray(image.repeat(zoom, 0).repeat(zoom, 1))
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(_FONT)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font

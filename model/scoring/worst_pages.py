@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from model.drawing.letters import drawable
+from model.drawing.letters import built_in_face, drawable
 from model.page import Page, Plane, as_grey
 from model.scoring.evaluate import PageScore, Scored
 
@@ -57,8 +57,7 @@ class WorstPages:
         row_height = _LABEL + _HEIGHT + _GAP
         size = columns * (_WIDTH + _GAP) + _GAP, _LABEL + len(self._rows) * row_height + _GAP
         sheet = Image.new("RGB", size, "#44505c")
-        draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-        assert isinstance(font, ImageFont.FreeTypeFont)
+        draw, font = ImageDraw.Draw(sheet), built_in_face(14)
         for column, title in zip(range(columns), ("before", "after", "truth"), strict=False):
             draw.text((_GAP + column * (_WIDTH + _GAP), 2), title, fill="#c8d0d8", font=font)
         for index, row in enumerate(self._rows):

@@ -18,7 +18,7 @@ from jobs.driver.feed import SHARDS_IN_FLIGHT, Watch
 from jobs.driver.outcome import CRASHED_BESIDE, STORE_ERROR, Outcome
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.plan import Shard, Task
-from jobs.ledger.records import Claim, Commit, rows_key
+from jobs.ledger.records import Commit, rows_key
 from jobs.shard.meter import Progress
 from jobs.stores.base import ObjectInfo, Staged, Store
 from scripts.scale.store import CountingStore
@@ -132,7 +132,7 @@ class Fleet:
 
     def _begin(self, flight: _Flight) -> None:
         self.attempts += 1
-        assert self._ledger.claim(_claim(flight.task))
+        assert self._ledger.claim(flight.task.claim)
         end = self.clock + self._random.expovariate(1 / SECONDS)
         heapq.heappush(self._ends, (end, self.attempts, flight))
 
@@ -166,13 +166,9 @@ class Fleet:
             return Outcome("failed", code="ValueError", message="ValueError: the shard is odd")
         if flight.fate == "breaks":
             return Outcome("store", code=STORE_ERROR, message="the store broke")
-        task, attempt = flight.task, _claim(flight.task).id
+        task, attempt = flight.task, flight.task.claim.id
         keys = (task.shard.key, rows_key(task.shard.key))
         commit = commit_of(task, tuple(self._store.stage(key, attempt, b"data") for key in keys))
         assert self._ledger.commit(commit)
         self._ledger.publish(commit)
         return Outcome("done", commit)
-
-
-def _claim(task: Task) -> Claim:
-    return Claim(task.shard.key, task.number, task.work, task.attempt, task.run_id)

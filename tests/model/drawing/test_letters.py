@@ -1,14 +1,12 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model.drawing.letters import drawable
+from model.drawing.letters import built_in_face, drawable
 from model.drawing.pages import _WORDS
 
 
 def face() -> ImageFont.FreeTypeFont:
-    one = ImageFont.load_default(20)
-    assert isinstance(one, ImageFont.FreeTypeFont)
-    return one
+    return built_in_face(20)
 
 
 def picture(text: str) -> bytes:
